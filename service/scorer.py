@@ -1,0 +1,82 @@
+"""How likely is it that this event is abuse, and which plain causes speak for it?
+
+Invariant: for one bundle and one row the score is the same bits everywhere and always (ledger
+promise P9): one thread, a fixed table, no state. A scorer is not thread-safe (it writes into its
+model's buffers): every worker or thread loads its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.bundle import Bundle, BundleMismatch, FeatureSchema, read_bundle
+from service.native_model import ModelUnusable, RowModel, load_row_model
+
+
+class Scorer:
+    """A loaded bundle: rows in, calibrated probabilities and causes out."""
+
+    def __init__(self, bundle: Bundle, model: RowModel | None = None) -> None:
+        self.bundle = bundle
+        self.version = bundle.version
+        self.features = bundle.manifest.features
+        try:
+            self._model = load_row_model(bundle.model_text) if model is None else model
+        except ModelUnusable as error:
+            raise BundleMismatch(f"{bundle.directory}: {error}") from None
+        if self._model.features != len(self.features):
+            raise BundleMismatch(
+                f"{bundle.directory}: the model takes {self._model.features} features, "
+                f"the manifest lists {len(self.features)}"
+            )
+        self._probability = self._model.probability
+        self._x = bundle.manifest.calibration.x
+        self._y = bundle.manifest.calibration.y
+        self._causes = tuple(bundle.manifest.causes[name] for name in self.features)
+
+    @classmethod
+    def load(cls, directory: Path, catalog: FeatureSchema) -> Scorer:
+        """Load the bundle in `directory`; raises `BundleError` with what does not fit."""
+        return cls(read_bundle(directory, catalog))
+
+    def score(self, row: Sequence[float]) -> float:
+        """Return the calibrated probability of abuse in [0, 1].
+
+        `row` holds the catalog's model features in order, NaN for what is missing; a row of any
+        other length raises `ModelUnusable`.
+        """
+        return interpolate(self._x, self._y, self._probability(row))
+
+    def explain(self, row: Sequence[float]) -> list[tuple[str, float]]:
+        """Return the causes that speak for abuse with their weight in log-odds, heaviest first.
+
+        TreeSHAP contributions summed by cause; only positive sums. About 450 µs for 200 trees of
+        15 leaves: meant for outcomes other than approve.
+        """
+        sums: dict[str, float] = {}
+        for cause, weight in zip(self._causes, self._model.contributions(row), strict=False):
+            sums[cause] = sums.get(cause, 0.0) + weight
+        return sorted(
+            ((cause, weight) for cause, weight in sums.items() if weight > 0.0),
+            key=lambda item: (-item[1], item[0]),
+        )
+
+
+def interpolate(x: Sequence[float], y: Sequence[float], value: float) -> float:
+    """Return the piecewise-linear value of the table at `value`, constant outside of it.
+
+    >>> interpolate((0.2, 0.6), (0.0, 1.0), 0.4)
+    0.5
+    >>> interpolate((0.2, 0.6), (0.0, 1.0), 0.9)
+    1.0
+    """
+    right = bisect_right(x, value)
+    if right == 0:
+        return y[0]
+    if right == len(x):
+        return y[-1]
+    left = right - 1
+    share = (value - x[left]) / (x[right] - x[left])
+    return y[left] + share * (y[right] - y[left])
