@@ -185,7 +185,7 @@ class NativeRowModel:
         for call in self._calls:
             call.free()
         self._calls = []
-        if self._booster:
+        if self._booster.value is not None:
             self._library.LGBM_BoosterFree(self._booster)
             self._booster = ctypes.c_void_p()
 

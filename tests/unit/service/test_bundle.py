@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def bundle_at(
     model_text: str,
     x: tuple[float, ...] = (0.0, 1.0),
     y: tuple[float, ...] = (0.0, 1.0),
-    **changes: object,
+    changes: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a bundle by hand, with `changes` to its manifest."""
     fields: dict[str, object] = {
@@ -79,7 +80,7 @@ def bundle_at(
         "data_fingerprint": "cd" * 32,
         "model_sha256": hashlib.sha256(model_text.encode()).hexdigest(),
     }
-    manifest = Manifest.model_validate(fields | changes)
+    manifest = Manifest.model_validate({**fields, **(changes or {})})
     (directory / "model.txt").write_text(model_text)
     (directory / "manifest.json").write_bytes(manifest.to_bytes())
     return directory
@@ -128,7 +129,7 @@ def test_same_names_in_other_order_are_refused(tmp_path: Path) -> None:
 )
 def test_wrong_manifest_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     """Another format and incomplete causes are named."""
-    bundle_at(tmp_path, "tree\n", **change)
+    bundle_at(tmp_path, "tree\n", changes=change)
     with pytest.raises(BundleMismatch, match=message):
         read_bundle(tmp_path, Schema())
 
