@@ -1,0 +1,115 @@
+"""Is there a payment card number in this text?
+
+A card number is 13 to 19 digits in a known issuer range with a right Luhn digit (ISO/IEC 7812-1),
+in any digit script, also when spaces, dashes or dots part its groups. Groups are taken whole:
+sixteen digits inside a run of thirty are not a card number.
+Invariant: an answer is yes or no, never the number.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Digits with up to two separators between them; \d is every decimal digit of Unicode.
+_GAP = r"[\s.\-\u00ad\u2010-\u2015\u2212\u200b-\u200d\u2060\ufeff]{0,2}"
+_CANDIDATE = re.compile(rf"\d(?:{_GAP}\d){{12,}}")
+_GROUP = re.compile(r"\d+")
+_OTHER_DIGIT = re.compile(r"\d")
+_ASCII = bytes(range(128))
+_DIGITS_ONLY = bytes(byte if 48 <= byte < 58 else 32 for byte in range(256))
+_NO_GROUP = b" \t\r\n\v\f.-" + bytes(range(128, 256))  # bytes of separators, and never digits
+
+# (first prefix, last prefix, lengths): the public issuer ranges of the schemes.
+_RANGES: tuple[tuple[str, str, range], ...] = (
+    ("4", "4", range(13, 20)),  # Visa: 13, 16, 19 in use
+    ("51", "55", range(16, 17)),  # Mastercard
+    ("2221", "2720", range(16, 17)),  # Mastercard, 2-series
+    ("34", "34", range(15, 16)),  # American Express
+    ("37", "37", range(15, 16)),
+    ("6011", "6011", range(16, 20)),  # Discover
+    ("644", "649", range(16, 20)),
+    ("65", "65", range(16, 20)),
+    ("3528", "3589", range(16, 20)),  # JCB
+    ("62", "62", range(16, 20)),  # UnionPay
+    ("81", "81", range(16, 20)),
+    ("50", "50", range(13, 20)),  # Maestro: 12 to 19, of which a card in use has 13 or more
+    ("56", "58", range(13, 20)),
+    ("6304", "6304", range(13, 20)),
+    ("6390", "6390", range(13, 20)),
+    ("67", "67", range(13, 20)),
+    ("300", "305", range(14, 20)),  # Diners Club
+    ("3095", "3095", range(14, 20)),
+    ("36", "36", range(14, 20)),
+    ("38", "39", range(14, 20)),
+    ("2200", "2204", range(16, 20)),  # Mir
+)
+_LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def is_card_number(digits: str) -> bool:
+    """Say whether a string of ASCII digits is a card number.
+
+    >>> is_card_number("4111111111111111"), is_card_number("4111111111111112")
+    (True, False)
+    >>> is_card_number("8613800138000")  # a phone number
+    False
+    """
+    length = len(digits)
+    if not 13 <= length <= 19:
+        return False
+    for first, last, lengths in _RANGES:
+        if length in lengths and first <= digits[: len(first)] <= last:
+            return _luhn(digits)
+    return False
+
+
+def has_card_number(text: str) -> bool:
+    """Say whether any run of digit groups in a text is a card number.
+
+    >>> has_card_number("paid with 4111-1111 1111.1111 today")
+    True
+    >>> has_card_number("2026-11-22 08:15, order 4111")
+    False
+    """
+    return any(_has_card(match.group()) for match in _CANDIDATE.finditer(text))
+
+
+def may_hold_card_number(raw: bytes) -> bool:
+    """Say quickly whether UTF-8 bytes may hold a card number; False is certain, True is not.
+
+    Everything that can part the groups is dropped, so that every candidate is one run of digits.
+
+    >>> may_hold_card_number(b'{"phone": "+8613800138000", "at": "2026-11-22 08:15"}')
+    False
+    >>> may_hold_card_number(b'["4111-1111 1111.1111"]')
+    True
+    """
+    if not raw.isascii() and _OTHER_DIGIT.search(raw.translate(None, _ASCII).decode()):
+        return True
+    for run in raw.translate(_DIGITS_ONLY, _NO_GROUP).split():
+        if len(run) > 12 and (len(run) > 13 or is_card_number(run.decode())):
+            return True
+    return False
+
+
+def _has_card(run: str) -> bool:
+    groups = _GROUP.findall(run)
+    for start in range(len(groups)):
+        digits = ""
+        for group in groups[start:]:
+            digits += group
+            if len(digits) > 19:
+                break
+            if len(digits) >= 13 and is_card_number(_ascii(digits)):
+                return True
+    return False
+
+
+def _ascii(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
+
+
+def _luhn(digits: str) -> bool:
+    values = [int(digit) for digit in reversed(digits)]
+    total = sum(values[::2]) + sum(_LUHN_DOUBLED[value] for value in values[1::2])
+    return total % 10 == 0
