@@ -1,0 +1,141 @@
+"""One TCP connection to a Valkey server, from its opening to its loss.
+
+Commands leave in the order of the calls and replies come back in that order. Invariant: a reply
+reaches the caller that asked for it or nobody; a caller that stopped waiting never shifts the
+replies of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from features.velocity.store import VelocityUnavailable
+
+Command = tuple[str | bytes | int, ...]
+Reply = Any  # int, bytes, None, a list of these, or hiredis.ReplyError
+
+GIVE_UP_S = 1.0  # a reply this much later than its deadline: the connection is dead
+MAX_PENDING = 1024  # calls in flight; four times what the service admits at once
+
+_NOT_YET = object()
+
+# The first word of an error reply -> the reason given to callers.
+_REFUSALS = {
+    "LOADING": "loading",
+    "OOM": "oom",
+    "MOVED": "moved",
+    "ASK": "moved",
+    "CLUSTERDOWN": "moved",
+    "NOAUTH": "auth",
+    "WRONGPASS": "auth",
+    "NOPERM": "auth",
+    "READONLY": "readonly",
+    "MASTERDOWN": "readonly",
+    "MISCONF": "readonly",
+    "BUSY": "busy",
+    "REPLAN": "replan",
+}
+
+
+def refusal(error: hiredis.ReplyError) -> VelocityUnavailable:
+    """Say in one word why the server refused a command.
+
+    >>> refusal(hiredis.ReplyError("LOADING server is loading the dataset in memory")).reason
+    'loading'
+    """
+    text = str(error)
+    return VelocityUnavailable(_REFUSALS.get(text.partition(" ")[0], "error"), text)
+
+
+class _Call:
+    __slots__ = ("answered", "expected", "future", "late", "replies")
+
+    def __init__(self, future: asyncio.Future[list[Reply]], expected: int) -> None:
+        self.future = future
+        self.expected = expected
+        self.replies: list[Reply] = []
+        self.late = False
+        self.answered = False
+
+
+class Wire(asyncio.Protocol):
+    """One TCP connection from its opening to its loss."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_loss: Callable[[Wire], None]) -> None:
+        self._loop = loop
+        self._on_loss = on_loss
+        self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
+        self._pending: deque[_Call] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._reason = "lost"
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # always a stream transport here
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._on_loss(self)
+        while self._pending:
+            call = self._pending.popleft()
+            if not call.future.done():
+                call.future.set_exception(VelocityUnavailable(self._reason, str(exc or "")))
+
+    def data_received(self, data: bytes) -> None:
+        reader, pending = self._reader, self._pending
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOT_YET:
+                call = pending[0]
+                call.replies.append(reply)
+                if len(call.replies) == call.expected:
+                    pending.popleft()
+                    call.answered = True
+                    if not call.future.done():
+                        call.future.set_result(call.replies)
+        except (hiredis.ProtocolError, IndexError):  # not RESP, or an answer that nobody asked for
+            self.abort("protocol")
+
+    async def send(self, commands: tuple[Command, ...], timeout_s: float) -> list[Reply]:
+        """Write commands at once and wait for their replies; see `ValkeyConnection.call`."""
+        transport, pending = self._transport, self._pending
+        if transport is None:
+            raise VelocityUnavailable("lost")
+        if pending and pending[0].late:
+            raise VelocityUnavailable("stalled")  # replies come in order: ours would be later
+        if len(pending) >= MAX_PENDING:
+            raise VelocityUnavailable("overloaded")
+        call = _Call(self._loop.create_future(), len(commands))
+        pending.append(call)
+        transport.write(
+            b"".join([hiredis.pack_command(c) for c in commands])  # type: ignore[arg-type]  # stub: 1-tuple
+        )
+        timer = self._loop.call_later(timeout_s, self._expire, call)
+        try:
+            return await call.future
+        finally:
+            timer.cancel()
+
+    def _expire(self, call: _Call) -> None:
+        if not call.future.done():
+            call.late = True
+            call.future.set_exception(VelocityUnavailable("timeout"))
+            self._loop.call_later(GIVE_UP_S, self._give_up, call)
+
+    def _give_up(self, call: _Call) -> None:
+        if not call.answered:
+            self.abort("stalled")
+
+    def abort(self, reason: str) -> None:
+        """Drop the connection; every call in flight fails with this reason."""
+        if self._transport is not None:
+            self._reason = reason
+            self._transport.abort()
