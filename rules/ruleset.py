@@ -1,0 +1,61 @@
+"""Which rules are there, and which version of them is this?
+
+Rules come from YAML packs (`rules/packs/*.yaml`). Invariant: `RuleSet.version` is the SHA-256 of
+the canonical content, so that two sets with the same version decide alike, whatever file, order
+or layout they were written in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rules.diagnostic import Diagnostic
+from rules.errors import RuleSetInvalid
+from rules.pack import parse_packs
+from rules.rule import Rule
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """All rules, sorted by id, with the version of their content."""
+
+    rules: tuple[Rule, ...]
+    version: str
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> RuleSet:
+        """Return a rule set with its version; ids must be unique."""
+        ordered = tuple(sorted(rules, key=lambda rule: rule.id))
+        content = json.dumps(
+            [rule.content() for rule in ordered],
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        return cls(ordered, hashlib.sha256(content.encode("utf-8", "replace")).hexdigest())
+
+    @classmethod
+    def parse(cls, packs: Mapping[str, str]) -> RuleSet:
+        """Read packs given as file name -> text; raise RuleSetInvalid with every problem."""
+        rules, problems = parse_packs(packs)
+        if problems:
+            raise RuleSetInvalid(problems)
+        return cls.of(rules)
+
+    @classmethod
+    def load(cls, directory: Path) -> RuleSet:
+        """Read every `*.yaml` of a directory; raise RuleSetInvalid with every problem."""
+        return cls.parse(pack_texts(directory))
+
+
+def pack_texts(directory: Path) -> dict[str, str]:
+    """Return the packs of a directory, file name -> text; raise RuleSetInvalid if there is none."""
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        message = f"no *.yaml rule pack in {directory}"
+        raise RuleSetInvalid([Diagnostic(directory.name, 1, 1, "no-packs", message)])
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
