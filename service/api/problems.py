@@ -1,0 +1,131 @@
+"""Which HTTP answer does each error get?
+
+The only table from an error's `code` to a status (RFC 9457 `application/problem+json`). Every
+error leaves through `problem_response`, so all have the same shape; no value of a body is echoed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """A row of the table: what a caller sees for a code."""
+
+    status: int
+    title: str
+    detail: str
+    retry_after_seconds: int | None = None
+
+
+PROBLEMS: Mapping[str, ProblemKind] = {
+    "invalid_event": ProblemKind(
+        422,
+        "The event is not valid",
+        "Correct every entry of `problems` and send the event again.",
+    ),
+    "body_too_large": ProblemKind(
+        413,
+        "The body is too large",
+        "An event may have at most 65,536 bytes. Send fewer items or shorter texts.",
+    ),
+    "body_too_slow": ProblemKind(
+        408, "The body took too long", "Send the whole body at once and try again."
+    ),
+    "missing_key": ProblemKind(
+        401,
+        "No API key",
+        "Send `Authorization: Bearer <key>`. `touchstone keys create` makes a key.",
+    ),
+    "invalid_key": ProblemKind(
+        401,
+        "The API key is not valid",
+        "The key is unknown or revoked. `touchstone keys create` makes a key.",
+    ),
+    "missing_scope": ProblemKind(
+        403, "The API key may not do this", "Use a key that has the scope this call needs."
+    ),
+    "event_conflict": ProblemKind(
+        409,
+        "The event_id was used with another body",
+        "Send a new `event_id` for a new event, or the unchanged body to get the first answer.",
+    ),
+    "unknown_decision": ProblemKind(
+        404, "No such decision", "Check the `decision_id`; it came with the answer to the event."
+    ),
+    "not_found": ProblemKind(404, "No such path", "The paths are listed in `/openapi.json`."),
+    "method_not_allowed": ProblemKind(
+        405, "This path does not take this method", "The methods are listed in `/openapi.json`."
+    ),
+    "overloaded": ProblemKind(
+        503,
+        "Too many requests are under way",
+        "Nothing was decided or counted. Try again after `Retry-After` seconds.",
+        retry_after_seconds=1,
+    ),
+    "record_unavailable": ProblemKind(
+        503,
+        "The decision cannot be recorded",
+        "No record, no answer. Send the same event again after `Retry-After` seconds.",
+        retry_after_seconds=2,
+    ),
+    "out_of_time": ProblemKind(
+        503,
+        "The time budget is used up",
+        "Send the same event again: it is counted once and has one answer.",
+        retry_after_seconds=1,
+    ),
+    "internal_error": ProblemKind(
+        500,
+        "An error of ours",
+        "Send the same event again; if it stays, report the time of this answer.",
+    ),
+}
+
+
+def problem_response(
+    code: str,
+    *,
+    detail: str | None = None,
+    problems: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer for an error `code` of the table; an unknown code is a KeyError."""
+    kind = PROBLEMS[code]
+    body = problem_body(code, detail=detail, problems=problems)
+    all_headers = dict(headers or {})
+    if kind.retry_after_seconds is not None:
+        all_headers["Retry-After"] = str(kind.retry_after_seconds)
+    if kind.status == 401:
+        all_headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        orjson.dumps(body), status_code=kind.status, headers=all_headers, media_type=MEDIA_TYPE
+    )
+
+
+def problem_body(
+    code: str,
+    *,
+    detail: str | None = None,
+    problems: Sequence[Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Return the RFC 9457 members of an error `code`."""
+    kind = PROBLEMS[code]
+    body: dict[str, Any] = {
+        "type": f"urn:touchstone:problem:{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": code,
+        "detail": detail or kind.detail,
+    }
+    if problems is not None:
+        body["problems"] = list(problems)
+    return body

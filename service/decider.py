@@ -1,0 +1,192 @@
+"""How is an event decided? Know, assemble, score, evaluate, settle, record, answer.
+
+The main path of Touchstone, in one file. Invariants: no record, no reply; a part that fails is named
+in `degraded` and never breaks the decision; one `event_id` has one answer and is counted once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from features.catalog import Catalog
+from features.event import Event
+from features.money import CurrencyTable
+from features.observe import observation_of
+from features.tags import Tagger
+from features.vector import Facts, assemble
+from features.velocity.observation import Observation
+from features.velocity.store import VelocityStore, VelocityUnavailable
+from rules.decision import Decision, Outcome, Reason
+from rules.engine import Engine
+from rules.policy import Policy, settle
+from rules.reasons import Reasons, reasons_for
+from service.accepted import Accepted
+from service.answer import event_answer, score_answer
+from service.clock import Clock, epoch_ms, monotonic
+from service.idempotency import Once
+from service.ledger.writer import LedgerWriter
+from service.metrics import Metrics
+from service.record import draft_of
+from service.scorer import Scorer
+
+log = logging.getLogger(__name__)
+
+VELOCITY_GAP = "velocity"
+MODEL_GAP = "model"
+
+# The record always gets a chance: this long at least, even if the steps before it were slow.
+MIN_RECORD_SECONDS = 0.02
+
+Knowledge = Mapping[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """Everything that decides; each part is immutable and named by its version."""
+
+    catalog: Catalog
+    tagger: Tagger
+    currencies: CurrencyTable
+    engine: Engine
+    policy: Policy
+    reasons: Reasons
+    scorer: Scorer | None
+    versions: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Seconds that a decision, and the velocity call within it, may take."""
+
+    decision_seconds: float
+    velocity_seconds: float
+
+
+class Decider:
+    """Decides events (`decide`) and learns from those that need no decision (`learn`)."""
+
+    def __init__(
+        self,
+        brain: Brain,
+        velocity: VelocityStore,
+        ledger: LedgerWriter,
+        once: Once,
+        clock: Clock,
+        budget: Budget,
+        metrics: Metrics,
+    ) -> None:
+        self._brain = brain
+        self._velocity = velocity
+        self._ledger = ledger
+        self._once = once
+        self._clock = clock
+        self._budget = budget
+        self._metrics = metrics
+
+    async def decide(self, event: Event, started: float) -> bytes:
+        """Return the recorded answer to the event as JSON (`service.api.answers.ScoreAnswer`).
+
+        `started` is the monotonic time in seconds at which the request came in. Raises
+        `EventConflict`, `RecordUnavailable` and `LedgerUnavailable`; everything else that fails
+        is named in the answer's `degraded`.
+        """
+        accepted = self._accept("score", event, started)
+        return await self._once.answer(
+            accepted.event_tag, accepted.body_tag, event.occurred_at, lambda: self._decide(accepted)
+        )
+
+    async def learn(self, event: Event, started: float) -> bytes:
+        """Count and record the event without a decision (`service.api.answers.EventAnswer`).
+
+        Raises as `decide` does.
+        """
+        accepted = self._accept("event", event, started)
+        return await self._once.answer(
+            accepted.event_tag, accepted.body_tag, event.occurred_at, lambda: self._learn(accepted)
+        )
+
+    async def _decide(self, accepted: Accepted) -> bytes:
+        brain, event = self._brain, accepted.event
+        observation, knowledge, gaps = await self._know(accepted)
+        facts = assemble(event, knowledge, brain.catalog, brain.currencies)
+        score = self._probability(facts, gaps)
+        hits = brain.engine.evaluate(event.type, facts.values, accepted.observed_at)
+        decision = settle(brain.policy, event.type, score, hits, gaps)
+        reasons = self._reasons(decision, facts)
+        entry_id = os.urandom(16)
+        answer = score_answer(entry_id, accepted, score, decision, reasons, brain.versions)
+        draft = draft_of(
+            "decision", entry_id, accepted, answer, observation, facts, brain.versions
+        )
+        await self._ledger.append(draft, timeout_s=self._time_left(accepted))
+        self._metrics.decided(event.type, decision, monotonic() - accepted.started)
+        return orjson.dumps(answer)
+
+    async def _learn(self, accepted: Accepted) -> bytes:
+        observation, _, gaps = await self._know(accepted)
+        entry_id = os.urandom(16)
+        answer = event_answer(entry_id, accepted, gaps)
+        draft = draft_of(
+            "event", entry_id, accepted, answer, observation, None, self._brain.versions
+        )
+        await self._ledger.append(draft, timeout_s=self._time_left(accepted))
+        self._metrics.learned(accepted.event.type)
+        return orjson.dumps(answer)
+
+    def _accept(self, purpose: str, event: Event, started: float) -> Accepted:
+        tagger = self._brain.tagger
+        return Accepted(
+            event=event,
+            event_tag=tagger.tag("event", event.event_id),
+            body_tag=tagger.tag("body", purpose + event.model_dump_json()),
+            observed_at=self._clock.observe(event.occurred_at),
+            started=started,
+            deadline=started + self._budget.decision_seconds,
+        )
+
+    async def _know(self, accepted: Accepted) -> tuple[Observation, Knowledge, list[str]]:
+        """Read what happened before and record that this happens, in one atomic call."""
+        brain = self._brain
+        observation = observation_of(
+            accepted.event,
+            brain.catalog,
+            brain.tagger,
+            brain.currencies,
+            accepted.event_tag,
+            epoch_ms(accepted.observed_at),
+        )
+        try:
+            knowledge = await self._velocity.observe(observation, self._budget.velocity_seconds)
+        except VelocityUnavailable as error:
+            log.warning("velocity is missing: %s", error)
+            return observation, {}, [VELOCITY_GAP]
+        return observation, knowledge, []
+
+    def _probability(self, facts: Facts, gaps: list[str]) -> float | None:
+        """Return the calibrated probability of abuse; a model that fails is a gap."""
+        if self._brain.scorer is not None:
+            try:
+                return self._brain.scorer.score(facts.row())
+            except Exception:  # whatever a model does, the decision goes on without it
+                log.exception("the model failed")
+        gaps.append(MODEL_GAP)
+        return None
+
+    def _reasons(self, decision: Decision, facts: Facts) -> Sequence[Reason]:
+        """Return up to four reasons; the model is asked only when the outcome is not approve."""
+        causes: Sequence[tuple[str, float]] = ()
+        scorer = self._brain.scorer
+        if decision.outcome is not Outcome.APPROVE and scorer is not None:
+            try:
+                causes = scorer.explain(facts.row())
+            except Exception:  # an explanation is never worth the decision
+                log.exception("the model could not be explained")
+        return reasons_for(decision, causes, self._brain.reasons)
+
+    def _time_left(self, accepted: Accepted) -> float:
+        return max(accepted.deadline - monotonic(), MIN_RECORD_SECONDS)

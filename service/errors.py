@@ -1,0 +1,36 @@
+"""What can go wrong when an event is decided, apart from the event itself being invalid.
+
+Domain errors know no HTTP; `service/api/problems.py` is the only table from `code` to a status.
+"""
+
+from __future__ import annotations
+
+
+class DecisionError(Exception):
+    """An event could not be answered. Every leaf has a stable `code`."""
+
+    code = "decision_error"
+
+
+class EventConflict(DecisionError):
+    """The `event_id` was used before with another body."""
+
+    code = "event_conflict"
+
+
+class Overloaded(DecisionError):
+    """More requests are under way than the service lets in."""
+
+    code = "overloaded"
+
+
+class RecordUnavailable(DecisionError):
+    """The answer could not be recorded (or the first answer not be read): no record, no reply."""
+
+    code = "record_unavailable"
+
+
+class UnknownDecision(DecisionError):
+    """There is no decision with this id."""
+
+    code = "unknown_decision"

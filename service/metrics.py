@@ -1,0 +1,97 @@
+"""What can an operator see from outside?
+
+Prometheus metrics; labels come from small closed sets (types, outcomes, codes, rule ids) and never
+from an event's values. With several workers prometheus_client's multiprocess mode adds them up.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from rules.decision import Decision, HitStatus
+
+# Seconds. Dense where decisions live (1-5 ms) up to the default budget of 150 ms.
+LATENCY_BUCKETS = (0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.01, 0.02, 0.04, 0.08, 0.15, 0.5)
+
+
+class Metrics:
+    """The service's metrics, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.decisions = Counter(
+            "touchstone_decisions",
+            "Decisions made and recorded.",
+            ["type", "outcome"],
+            registry=registry,
+        )
+        self.events = Counter(
+            "touchstone_events",
+            "Events taken without a decision.",
+            ["type"],
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "touchstone_decision_seconds",
+            "From acceptance of an event to its durable record.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.degraded = Counter(
+            "touchstone_degraded",
+            "Decisions made without something, by what was missing.",
+            ["cause"],
+            registry=registry,
+        )
+        self.rule_hits = Counter(
+            "touchstone_rule_hits", "Rules that hit.", ["rule", "status"], registry=registry
+        )
+        self.problems = Counter(
+            "touchstone_problems", "Requests refused, by problem code.", ["code"], registry=registry
+        )
+        self.spool_bytes = Gauge(
+            "touchstone_spool_bytes",
+            "Sealed entries that wait on local disk for PostgreSQL.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._decision_cells: dict[tuple[str, str], Counter] = {}
+
+    def decided(self, event_type: str, decision: Decision, seconds: float) -> None:
+        """Count a recorded decision that took `seconds` from acceptance."""
+        cell = self._decision_cells.get((event_type, decision.outcome.value))
+        if cell is None:  # looking labels up costs 2 us; the set is small and closed
+            cell = self.decisions.labels(event_type, decision.outcome.value)
+            self._decision_cells[event_type, decision.outcome.value] = cell
+        cell.inc()
+        self.latency.observe(seconds)
+        for hit in decision.hits:
+            if hit.status is not HitStatus.NO_HIT:
+                self.rule_hits.labels(hit.rule_id, hit.status.value).inc()
+        for cause in decision.degraded:
+            self.degraded.labels(cause).inc()
+
+    def learned(self, event_type: str) -> None:
+        """Count an event that was taken without a decision."""
+        self.events.labels(event_type).inc()
+
+    def render(self) -> bytes:
+        """Return all metrics in the Prometheus text format, of all workers together."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self._registry)
