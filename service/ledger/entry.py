@@ -1,0 +1,227 @@
+"""What is an entry of the ledger, and what are the exact bytes of its header?
+
+A header is canonical JSON (keys sorted, no spaces, ASCII): it is built once, stored and hashed as
+it is, and no verifier serialises it again. Invariant: a header names no person, no subject key and
+nothing that leads to one. Version 1 of the format is fixed by `tests/golden/ledger`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from service.ledger.errors import BadDraft, BadHeader, SealBroken
+
+HEADER_VERSION = 1
+ID_BYTES = 16
+MAX_TAG_BYTES = 64
+MAX_BLOCK_BYTES = 1 << 20
+BLOCKS = ("core", "staff", "subject")
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.]{0,31}")
+_LOG = re.compile(r"[a-z0-9][a-z0-9._/-]{0,63}")
+_KEY = re.compile(r"[a-z0-9][a-z0-9/-]{0,63}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{32}")
+_FIELDS = {"blocks", "entry", "log", "seq", "time", "type", "v", "versions", "writer"}
+
+
+class EntryDraft(NamedTuple):
+    """What a caller hands to `LedgerWriter.append`: an entry before it is sealed and numbered.
+
+    `event_key` and `body_hash` (1 to 64 bytes each) are keyed tags, never plain hashes of what a
+    person can guess; at most one entry of the log carries an event key. `observed_at` is aware and
+    recorded in whole seconds: a finer time belongs into `core`. `versions` maps a name (`rules`,
+    `bundle`, `catalog`, `policy`, `code`) to the full SHA-256 in hex. `core` and `subject` are JSON
+    objects as bytes. `subject_tag` says whose key seals `subject`; `None` gives the block a key of
+    its own. `staff` is for entries about people at work.
+    """
+
+    entry_id: bytes
+    type: str
+    event_key: bytes | None
+    body_hash: bytes | None
+    observed_at: datetime
+    versions: Mapping[str, str]
+    core: bytes
+    subject: bytes | None = None
+    subject_tag: str | None = None
+    staff: bytes | None = None
+
+
+class Header(NamedTuple):
+    """A parsed header; `blocks` maps a block to its key name (`None`: not named) and SHA-256."""
+
+    log: str
+    entry_id: bytes
+    type: str
+    writer: bytes
+    seq: int
+    time: datetime
+    versions: dict[str, str]
+    blocks: dict[str, tuple[str | None, str]]
+
+
+def check_draft(draft: EntryDraft) -> None:
+    """Raise `BadDraft` when the draft could not be stored or read back."""
+    if len(draft.entry_id) != ID_BYTES:
+        raise BadDraft("entry_id must be 16 bytes")
+    if _TYPE.fullmatch(draft.type) is None:
+        raise BadDraft("type must be lower case letters, digits, _ and .")
+    for tag in (draft.event_key, draft.body_hash):
+        if tag is not None and not 0 < len(tag) <= MAX_TAG_BYTES:
+            raise BadDraft(f"event_key and body_hash must be 1 to {MAX_TAG_BYTES} bytes")
+    if draft.observed_at.tzinfo is None:
+        raise BadDraft("observed_at must be aware")
+    for block in (draft.core, draft.subject, draft.staff):
+        if block is not None and len(block) > MAX_BLOCK_BYTES:
+            raise BadDraft(f"a block is longer than {MAX_BLOCK_BYTES} bytes")
+
+
+def header_parts(
+    log: str,
+    draft: EntryDraft,
+    blocks: Mapping[str, tuple[str | None, str]],
+) -> tuple[str, str]:
+    """Return the header's text before and after its sequence number, without the writer.
+
+    The two parts are built once; `header_bytes` adds what changes when an entry is renumbered.
+    """
+    inner = []
+    for block in BLOCKS:
+        if block in blocks:
+            key, digest = blocks[block]
+            named = "" if key is None else f'"key":"{key}",'
+            inner.append(f'"{block}":{{{named}"sha256":"{digest}"}}')
+    head = f'{{"blocks":{{{",".join(inner)}}},"entry":"{draft.entry_id.hex()}","log":"{log}","seq":'
+    tail = (
+        f',"time":"{_time_text(int(draft.observed_at.timestamp()))}","type":"{draft.type}","v":1,'
+        f'"versions":{_versions_text(tuple(draft.versions.items()))},"writer":"'
+    )
+    return head, tail
+
+
+def header_bytes(parts: tuple[str, str], writer: bytes, seq: int) -> bytes:
+    """Return the exact header of an entry, from `header_parts`, its writer and its number."""
+    return f'{parts[0]}{seq}{parts[1]}{writer.hex()}"}}'.encode()
+
+
+def parse_header(header: bytes) -> Header:
+    """Parse header bytes; raises `BadHeader` unless they are canonical and of version 1.
+
+    >>> parse_header(b'{"v":1}')
+    Traceback (most recent call last):
+    service.ledger.errors.BadHeader: its fields are not those of version 1
+    """
+    try:
+        raw: Any = json.loads(header)
+        canonical = json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        raise BadHeader("it is not JSON") from None
+    if not isinstance(raw, dict) or raw.keys() != _FIELDS or raw["v"] != HEADER_VERSION:
+        raise BadHeader("its fields are not those of version 1")
+    if canonical != header:
+        raise BadHeader("it is not canonical JSON")
+    ok = (
+        _is(_ID, raw["entry"])
+        and _is(_LOG, raw["log"])
+        and _is(_ID, raw["writer"])
+        and _is(_TYPE, raw["type"])
+        and isinstance(raw["seq"], int)
+        and raw["seq"] >= 1
+        and isinstance(raw["v"], int)
+        and not isinstance(raw["v"], bool)
+        and isinstance(raw["versions"], dict)
+        and all(_is(_NAME, name) and _is(_HASH, text) for name, text in raw["versions"].items())
+        and isinstance(raw["blocks"], dict)
+        and all(_is_block(name, block) for name, block in raw["blocks"].items())
+    )
+    if not ok:
+        raise BadHeader("a field has a value that version 1 does not allow")
+    return Header(
+        log=raw["log"],
+        entry_id=bytes.fromhex(raw["entry"]),
+        type=raw["type"],
+        writer=bytes.fromhex(raw["writer"]),
+        seq=raw["seq"],
+        time=_time(raw["time"]),
+        versions=raw["versions"],
+        blocks={name: (block.get("key"), block["sha256"]) for name, block in raw["blocks"].items()},
+    )
+
+
+def check_log_name(log: str) -> None:
+    """Raise `BadDraft` unless headers may name this log."""
+    if _LOG.fullmatch(log) is None:
+        raise BadDraft("a log is named by lower case letters, digits and . _ / -, 64 at most")
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_block(name: str, block: object) -> bool:
+    # The subject's key is never named: the name would tie a person's entries together for ever.
+    if name not in BLOCKS or not isinstance(block, dict):
+        return False
+    fields = {"sha256"} if name == "subject" else {"key", "sha256"}
+    return (
+        block.keys() == fields
+        and _is(_HASH, block["sha256"])
+        and (name == "subject" or _is(_KEY, block["key"]))
+    )
+
+
+def _time(text: object) -> datetime:
+    try:
+        time = datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise BadHeader("its time is not a whole second in UTC") from None
+    if _time_text(int(time.timestamp())) != text:
+        raise BadHeader("its time is not a whole second in UTC")
+    return time
+
+
+@lru_cache(maxsize=1024)
+def _time_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=64)
+def _versions_text(versions: tuple[tuple[str, str], ...]) -> str:
+    for name, text in versions:
+        if _NAME.fullmatch(name) is None or _HASH.fullmatch(text) is None:
+            raise BadDraft(f"the version {name!r} must be a full SHA-256 in lower case hex")
+    return json.dumps(dict(versions), sort_keys=True, separators=(",", ":"))
+
+
+def framed(event_key: bytes | None, body_hash: bytes | None, content: bytes) -> bytes:
+    """Return a block's plaintext: format byte, the two tags (length byte, bytes), the content.
+
+    The tags are stored in clear beside the entry for look-ups; sealed here they cannot be changed
+    there unseen. They go into the subject block when there is one, so that erasing the person also
+    erases what leads back to the event, else into core; other blocks carry empty ones.
+
+    >>> unframed(framed(b"k", None, b"{}"))
+    (b'k', None, b'{}')
+    """
+    key, body = event_key or b"", body_hash or b""
+    return b"\x01%c%b%c%b%b" % (len(key), key, len(body), body, content)
+
+
+def unframed(plaintext: bytes) -> tuple[bytes | None, bytes | None, bytes]:
+    """Return event key, body hash and content of a block; raises `SealBroken` on another format."""
+    if len(plaintext) < 3 or plaintext[0] != 1:
+        raise SealBroken("the block has a format that this code does not know")
+    key_end = 2 + plaintext[1]
+    body_end = key_end + 1 + plaintext[key_end]
+    return (
+        plaintext[2:key_end] or None,
+        plaintext[key_end + 1 : body_end] or None,
+        plaintext[body_end:],
+    )
