@@ -1,7 +1,8 @@
 """What does a source of events yield?
 
 Simulator and adapters give the same thing: the event as a caller would send it, and beside it,
-never inside of it, what is known about it. Invariant: a source yields in the order of `occurred_at`.
+never inside of it, what is known about it.
+Invariant: a source yields in the order of `occurred_at`.
 """
 
 from __future__ import annotations
