@@ -98,7 +98,7 @@ class PostgresSettings(_Store):
 
 
 class KeySettings(_Group):
-    """Key files of 32 bytes each (raw, hex or base64)."""
+    """Key files: 32 random bytes each, readable by their owner only."""
 
     kek_file: Path | None = Field(
         None, description="Key-encryption key of the ledger; unset: VAR/keys/kek.key"

@@ -1,0 +1,173 @@
+"""Who is calling, and may they?
+
+All keys are held in memory: a request costs one HMAC and no round trip. Invariant: a revoked key
+works for two seconds at most while PostgreSQL answers; while it does not, the last known state
+holds, so that a database that is down does not lock the shop out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+
+from service.api_key import ApiKey, KeyHash, key_id_of, list_keys
+
+REFRESH_SECONDS = 2.0
+# An unknown key may just have been created: look at once, but not more often than this,
+# whatever callers send.
+MISS_SECONDS = 0.1
+# A caller with an unknown key is told so after this, also while PostgreSQL hangs.
+MISS_PATIENCE_SECONDS = 0.5
+QUERY_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class AccessDenied(Exception):
+    """The caller may not do this. Every leaf has a stable `code`."""
+
+    code = "access_denied"
+
+
+class MissingKey(AccessDenied):
+    """There is no `Authorization: Bearer` header."""
+
+    code = "missing_key"
+
+
+class InvalidKey(AccessDenied):
+    """The key is unknown, wrong or revoked."""
+
+    code = "invalid_key"
+
+
+class MissingScope(AccessDenied):
+    """The key is good and lacks the scope."""
+
+    code = "missing_scope"
+
+
+class KeysUnavailable(AccessDenied):
+    """No key could be read since the start, PostgreSQL is down: nobody can be told apart."""
+
+    code = "keys_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a key belongs to."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+
+
+class ApiKeys:
+    """The keys that are good at the moment; `async with` keeps them up to date."""
+
+    def __init__(self, dsn: str, tag_key: bytes) -> None:
+        self._dsn = dsn
+        self._hash = KeyHash(tag_key)
+        self._keys: Mapping[str, tuple[bytes, Caller]] | None = None
+        self._connection: Any = None
+        self._refresher: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
+        self._refreshed = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        """Read the keys; PostgreSQL being down is no error, the next refresh may find it."""
+        await self._refresh()
+        self._refresher = asyncio.create_task(self._keep_fresh(), name="api-keys")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refresher
+        await self._disconnect()
+
+    async def authorize(self, header: str | None, scope: str) -> Caller:
+        """Return who sent this Authorization header, if they may use the scope.
+
+        Raises `MissingKey`, `InvalidKey`, `MissingScope` and `KeysUnavailable`.
+        """
+        caller = await self.authenticate(header)
+        if scope not in caller.scopes:
+            raise MissingScope(f"the key {caller.key_id} lacks the scope {scope}")
+        return caller
+
+    async def authenticate(self, header: str | None) -> Caller:
+        """Return who sent this Authorization header.
+
+        Raises `MissingKey`, `InvalidKey` and `KeysUnavailable`.
+        """
+        kind, _, key = (header or "").partition(" ")
+        key = key.strip()
+        if kind.lower() != "bearer" or not key:
+            raise MissingKey("no bearer key in the Authorization header")
+        key_id = key_id_of(key)
+        if key_id is None:
+            raise InvalidKey("not a key of this service")
+        if self._keys is None or key_id not in self._keys:
+            await self._ask()
+        if self._keys is None:
+            raise KeysUnavailable("the API keys have not been read yet")
+        found = self._keys.get(key_id)
+        if found is None or not hmac.compare_digest(found[0], self._hash(key)):
+            raise InvalidKey("unknown, wrong or revoked key")
+        return found[1]
+
+    async def _ask(self) -> None:
+        """Wait for a refresh that begins after this call, for a short time."""
+        self._asked.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MISS_PATIENCE_SECONDS), self._refreshed:
+                await self._refreshed.wait()
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(MISS_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), REFRESH_SECONDS - MISS_SECONDS)
+            self._asked.clear()
+            await self._refresh()
+            async with self._refreshed:
+                self._refreshed.notify_all()
+
+    async def _refresh(self) -> None:
+        try:
+            async with asyncio.timeout(QUERY_SECONDS):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._dsn)
+                rows = await list_keys(self._connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            await self._disconnect()
+            log.warning("API keys not refreshed, the last known hold: %s", type(error).__name__)
+            return
+        self._keys = {
+            row.key_id: (row.hash, _caller(row)) for row in rows if row.revoked_at is None
+        }
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):  # it may be broken already: nothing is lost
+                await connection.close(timeout=1)
+
+
+def _caller(row: ApiKey) -> Caller:
+    return Caller(row.key_id, row.name, row.scopes)

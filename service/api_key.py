@@ -1,0 +1,135 @@
+"""What is an API key, and where are keys kept?
+
+A key is `ts_<id>_<secret>`, shown once; the table `api_key` keeps an HMAC of it under a pepper that
+is derived from the tag key. Invariant: nothing that leaves the database is of use without the pepper.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+SCOPES: Mapping[str, str] = {
+    "score": "POST /v1/score: have events decided",
+    "events:write": "POST /v1/events: report events that need no decision",
+    "decisions:read": "GET /v1/decisions: read decisions back",
+}
+
+ID_BYTES = 10
+SECRET_BYTES = 25  # 200 bits: nothing to guess, so a fast keyed hash is enough
+
+
+class ApiKeyError(Exception):
+    """An API key cannot be made, found or revoked; the text says why."""
+
+    code = "api_key_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A row of the table: everything about a key but the key."""
+
+    key_id: str
+    name: str
+    hash: bytes
+    scopes: frozenset[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def key_id_of(key: str) -> str | None:
+    """Return the id within a key, None if this is no key.
+
+    >>> key_id_of("ts_abc_secret"), key_id_of("sk_live_1")
+    ('abc', None)
+    """
+    prefix, _, rest = key.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return key_id if prefix == "ts" and key_id and secret else None
+
+
+class KeyHash:
+    """Turns a key into what is stored of it."""
+
+    def __init__(self, tag_key: bytes) -> None:
+        self._pepper = HKDFExpand(SHA256(), 32, b"touchstone api key v1").derive(tag_key)
+
+    def __call__(self, key: str) -> bytes:
+        """Return the HMAC-SHA-256 of the key under the pepper."""
+        return hmac.digest(self._pepper, key.encode(), "sha256")
+
+
+async def create_key(
+    connection: Any, hashed: KeyHash, name: str, scopes: Iterable[str]
+) -> tuple[ApiKey, str]:
+    """Store a new key and return its row and the key itself, which cannot be had again.
+
+    `connection` is an asyncpg connection. Raises `ApiKeyError` for a name or scope that cannot be.
+    """
+    wanted = sorted(set(scopes))
+    check_scopes(wanted)
+    if not name.strip() or len(name) > 100:
+        raise ApiKeyError("a key needs a name of 1 to 100 characters")
+    key_id = _letters(ID_BYTES)
+    key = f"ts_{key_id}_{_letters(SECRET_BYTES)}"
+    row = await connection.fetchrow(
+        "INSERT INTO api_key (key_id, name, hash, scopes) VALUES ($1, $2, $3, $4) RETURNING *",
+        key_id,
+        name.strip(),
+        hashed(key),
+        wanted,
+    )
+    return _from_row(row), key
+
+
+async def list_keys(connection: Any) -> list[ApiKey]:
+    """Return every key, oldest first, revoked ones too."""
+    return [
+        _from_row(row)
+        for row in await connection.fetch("SELECT * FROM api_key ORDER BY created_at, key_id")
+    ]
+
+
+async def revoke_key(connection: Any, key_id: str) -> None:
+    """Revoke a key for good. Raises `ApiKeyError` when there is none; a second time is no error."""
+    status = await connection.execute(
+        "UPDATE api_key SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1", key_id
+    )
+    if status == "UPDATE 0":
+        raise ApiKeyError(f"there is no API key {key_id}; `touchstone keys list` shows them")
+
+
+def check_scopes(scopes: Iterable[str]) -> None:
+    """Raise `ApiKeyError` unless there is a scope and each is one that exists."""
+    wanted = list(scopes)
+    if not wanted:
+        raise ApiKeyError(f"a key needs scopes: {', '.join(SCOPES)}")
+    for scope in wanted:
+        if scope not in SCOPES:
+            near = difflib.get_close_matches(scope, SCOPES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SCOPES)}"
+            raise ApiKeyError(f"there is no scope {scope!r}: {hint}")
+
+
+def _letters(count: int) -> str:
+    return base64.b32encode(secrets.token_bytes(count)).decode().rstrip("=").lower()
+
+
+def _from_row(row: Any) -> ApiKey:
+    return ApiKey(
+        key_id=row["key_id"],
+        name=row["name"],
+        hash=row["hash"],
+        scopes=frozenset(row["scopes"]),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
