@@ -11,6 +11,7 @@ import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -30,15 +31,16 @@ def data_folder() -> Path:
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file, gzipped or not, as they are; raises `DataMissing`."""
     try:
-        stream = (
-            gzip.open(path, "rt", encoding="utf-8", newline="")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="")
-        )
+        with _opened(path) as stream:
+            yield from csv.DictReader(stream)
     except OSError as error:
         raise DataMissing(
-            f"{path} cannot be read ({error.strerror}); "
+            f"{path} cannot be read ({error.strerror or error}); "
             "set TOUCHSTONE_DATA to the folder that holds the data sets"
         ) from None
-    with stream:
-        yield from csv.DictReader(stream)
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
