@@ -7,10 +7,10 @@
 --   value  one for each series; the empty string reads without recording
 -- Answers one integer per window (f and l: one, milliseconds since, -1 for never).
 --
--- Series keys are sorted sets scored by time:
+-- Series keys are sorted sets scored by time (whole ms):
 --   c  member = sequence number             a window is the number of members in (t - w, t]
---   s  member = sequence:total:value        a window is the total now less the total before the
---                                           first member in (t - w, t]
+--   s  member = sequence, past:amount       a window is the total now less the `past` (the total
+--                                           before it) of the first member in (t - w, t]
 --   d  member = what is told apart          scored by when it was seen last
 -- f and l are strings "first last". Sequence numbers are zero-padded: members of one millisecond
 -- sort by text. The plans seen are kept parsed; nothing else outlives a call.
@@ -22,7 +22,7 @@ local function bind()
     redis.call, string.format, string.match, string.sub, math.floor
 end
 
-local NEWEST = 16          -- members read at once; most entities never had more
+local NEWEST = 4           -- members read at once: most entities have no more; 16 cost a busy one more
 local TRIM_ONE_IN = 32     -- a record in 32 also trims, ...
 local TRIM_MOST = 256      -- ... at most this many, so that no call stalls the server
 local REPEAT_MS = 120000   -- as in store.py
@@ -68,50 +68,44 @@ local function trimmed(key, series, t)
   end
 end
 
--- How many of the newest members are later than `since`; nil when older ones may be, too.
-local function later(newest, size, since, from)
-  if size == NEWEST and tonumber(newest[2]) > since then return nil end
-  while from < size and tonumber(newest[2 * (size - from)]) > since do from = from + 1 end
-  return from
-end
-
-local function before(member)
-  local total, value = match(member, ':(%d+):(%d+)$')
-  return tonumber(total) - tonumber(value)
-end
-
 local function observe_set(series, key, now, value, reply)
   local newest = call('ZRANGE', key, -NEWEST, -1, 'WITHSCORES')
   local size = #newest / 2
-  local last = size > 0 and tonumber(newest[2 * size])
-  local t = now
-  if last and last > t then t = last end
   local measure, windows = series.measure, series.windows
-  local total = 0
-  if measure == 's' and last then
-    total = tonumber(match(newest[2 * size - 1], ':(%d+):'))
+  local t, sums, total, n = now, measure == 's', 0, #reply
+  local last, oldest
+  if size > 0 then
+    last, oldest = tonumber(newest[2 * size]), tonumber(newest[2])
+    if last > t then t = last end
+    if sums then
+      local past, amount = match(newest[2 * size - 1], '^(%d+):(%d+)', 17)
+      total = past + amount
+    end
   end
-  local from = 0
+  local found = 0 -- of the newest members, those inside the window
   for i = 1, #windows do
-    local since = t - windows[i]
-    local found = later(newest, size, since, from)
-    if found then from = found end
-    if measure ~= 's' then
-      reply[#reply + 1] = found or call('ZCOUNT', key, '(' .. since, '+inf')
-    elseif found == 0 then
-      reply[#reply + 1] = 0
-    elseif found then
-      reply[#reply + 1] = total - before(newest[2 * (size - found) + 1])
+    local from = t - windows[i] + 1
+    if size < NEWEST or oldest < from then
+      while found < size and tonumber(newest[2 * (size - found)]) >= from do found = found + 1 end
+      if not sums then
+        reply[n + i] = found
+      elseif found == 0 then
+        reply[n + i] = 0
+      else
+        reply[n + i] = total - match(newest[2 * (size - found) + 1], '^%d+', 17)
+      end
+    elseif sums then
+      local first = call('ZRANGEBYSCORE', key, from, '+inf', 'LIMIT', 0, 1)
+      reply[n + i] = total - match(first[1], '^%d+', 17)
     else
-      local first = call('ZRANGEBYSCORE', key, '(' .. since, '+inf', 'LIMIT', 0, 1)
-      reply[#reply + 1] = total - before(first[1])
+      reply[n + i] = call('ZCOUNT', key, from, '+inf')
     end
   end
   if value == '' then return end
   if measure ~= 'd' then
-    local sequence = last and tonumber(sub(newest[2 * size - 1], 1, 16)) or 0
-    if measure == 's' then
-      value = format('%016.0f:%.0f:%s', sequence + 1, total + tonumber(value), value)
+    local sequence = last and sub(newest[2 * size - 1], 1, 16) or 0
+    if sums then
+      value = format('%016.0f%.0f:%s', sequence + 1, total, value)
     else
       value = format('%016.0f', sequence + 1)
     end
