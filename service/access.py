@@ -80,7 +80,10 @@ class ApiKeys:
         self._connection: Any = None
         self._refresher: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
+        self._begun = 0
+        self._ended = 0
         self._refreshed = asyncio.Condition()
+        self._is_stale = False
 
     async def __aenter__(self) -> Self:
         """Read the keys; PostgreSQL being down is no error, the next refresh may find it."""
@@ -133,10 +136,11 @@ class ApiKeys:
 
     async def _ask(self) -> None:
         """Wait for a refresh that begins after this call, for a short time."""
+        target = self._begun + 1
         self._asked.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MISS_PATIENCE_SECONDS), self._refreshed:
-                await self._refreshed.wait()
+                await self._refreshed.wait_for(lambda: self._ended >= target)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -144,8 +148,10 @@ class ApiKeys:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), REFRESH_SECONDS - MISS_SECONDS)
             self._asked.clear()
+            self._begun += 1
             await self._refresh()
             async with self._refreshed:
+                self._ended = self._begun
                 self._refreshed.notify_all()
 
     async def _refresh(self) -> None:
@@ -156,8 +162,11 @@ class ApiKeys:
                 rows = await list_keys(self._connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             await self._disconnect()
-            log.warning("API keys not refreshed, the last known hold: %s", type(error).__name__)
+            if not self._is_stale:
+                log.warning("API keys not refreshed, the last known hold: %s", type(error).__name__)
+            self._is_stale = True
             return
+        self._is_stale = False
         self._keys = {
             row.key_id: (row.hash, _caller(row)) for row in rows if row.revoked_at is None
         }

@@ -1,7 +1,7 @@
 """What is an API key, and where are keys kept?
 
-A key is `ts_<id>_<secret>`, shown once; the table `api_key` keeps an HMAC of it under a pepper that
-is derived from the tag key. Invariant: nothing that leaves the database is of use without the pepper.
+A key is `ts_<id>_<secret>`, shown once; the table `api_key` keeps an HMAC of it under a pepper
+derived from the tag key. Invariant: a stolen table opens nothing.
 """
 
 from __future__ import annotations

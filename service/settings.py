@@ -14,7 +14,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TOUCHSTONE_"
@@ -77,24 +85,30 @@ class _Store(_Group):
 class ValkeySettings(_Store):
     """Valkey or Redis: velocities."""
 
-    url: str | None = Field(
+    url: SecretStr | None = Field(
         None,
-        repr=False,
-        pattern=r"^(redis|rediss|unix)://",
         description="Your own server (redis://, rediss://, unix://); unset: embedded",
     )
     budget_ms: int = Field(40, ge=1, description="Time that the velocities of one event may take")
+
+    @field_validator("url")
+    @classmethod
+    def _is_valkey(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, ("redis", "rediss", "unix"))
 
 
 class PostgresSettings(_Store):
     """PostgreSQL: ledger and API keys."""
 
-    url: str | None = Field(
+    url: SecretStr | None = Field(
         None,
-        repr=False,
-        pattern=r"^postgres(ql)?://",
         description="Your own server (postgresql://user@host/database); unset: embedded",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, ("postgresql", "postgres"))
 
 
 class KeySettings(_Group):
@@ -250,9 +264,13 @@ def _is_known(name: str) -> bool:
 def _problem(item: dict[str, Any]) -> str:
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
     text = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "string_pattern_mismatch":
-        text = f"must match {item['ctx']['pattern']}"
     return f"{name}: {text}"
+
+
+def _with_scheme(url: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
+    if url is not None and url.get_secret_value().partition("://")[0] not in schemes:
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    return url
 
 
 def _shown(value: object) -> str:
@@ -260,9 +278,8 @@ def _shown(value: object) -> str:
         return "(unset)"
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
-    text = str(value)
-    if "://" not in text:
-        return text
-    scheme, _, rest = text.partition("://")
+    if not isinstance(value, SecretStr):
+        return str(value)
+    scheme, _, rest = value.get_secret_value().partition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}://{'***' if user else ''}{at}{place.partition('?')[0]}"
