@@ -14,7 +14,7 @@ from itertools import compress
 from operator import itemgetter
 from typing import Any
 
-from rules.cel import Language
+from rules.cel import KNOWN, Language
 from rules.decision import RuleHit
 from rules.rule import Rule
 
@@ -50,6 +50,7 @@ class _Pattern:
     read: Callable[[Mapping[str, Any]], tuple[Any, ...]]
     types: list[type]
     doubles: tuple[str, ...]
+    known: dict[str, bool]
     seen: int = 0
     failed: set[int] = field(default_factory=set)
     is_hopeless: bool = False
@@ -65,7 +66,9 @@ class Batch:
     def __init__(self, language: Language, rules: Sequence[CompiledRule]) -> None:
         self._language = language
         self._rules = tuple(rules)
-        self._names = frozenset(name for rule in self._rules for name in rule.names)
+        names = {name for rule in self._rules for name in rule.names}
+        self._known = {name: name.removeprefix(KNOWN) for name in names if name.startswith(KNOWN)}
+        self._names = frozenset(names.difference(self._known).union(self._known.values()))
         self._types = {name: _PYTHON_TYPES[language.fact_types[name]] for name in self._names}
         self._patterns: OrderedDict[frozenset[str], _Pattern] = OrderedDict()
         self._credit = _EVENTS_PER_COMPILATION
@@ -82,10 +85,12 @@ class Batch:
         values = pattern.read(facts)
         used = dict(zip(pattern.names, values, strict=True))
         if list(map(type, values)) != pattern.types:
-            return self._one_by_one(_cleaned(used, self._types))
-        total = sum(map(used.__getitem__, pattern.doubles))
+            return self._one_by_one(used)
+        total = sum(map(used.__getitem__, pattern.doubles)) if pattern.doubles else 0.0
         if total != total:  # one of them is no number
-            return self._one_by_one(_cleaned(used, self._types))
+            return self._one_by_one(used)
+        if pattern.known:
+            used.update(pattern.known)
         if pattern.expression is None:
             return self._learn(pattern, used)
         return self._by_list(pattern, used)
@@ -93,7 +98,7 @@ class Batch:
     def evaluate_one_by_one(self, facts: Mapping[str, Any]) -> list[RuleHit]:
         """Return the same, evaluating each rule by itself."""
         used = {name: facts[name] for name in sorted(self._names) if name in facts}
-        return self._one_by_one(_cleaned(used, self._types))
+        return self._one_by_one(used)
 
     def _by_list(self, pattern: _Pattern, used: Mapping[str, Any]) -> list[RuleHit]:
         activation = self._language.activation(used)
@@ -153,12 +158,15 @@ class Batch:
             read=itemgetter(*names) if len(names) > 1 else lambda facts: _each(facts, names),
             types=[self._types[name] for name in names],
             doubles=tuple(name for name in names if self._types[name] is float),
+            known={fact: name not in missing for fact, name in self._known.items()},
         )
         self._patterns[missing] = pattern
         return pattern
 
-    def _one_by_one(self, used: Mapping[str, Any]) -> list[RuleHit]:
-        activation = self._language.activation(used)
+    def _one_by_one(self, stated: Mapping[str, Any]) -> list[RuleHit]:
+        used = _cleaned(stated, self._types)
+        known = {fact: name in used for fact, name in self._known.items()}
+        activation = self._language.activation({**used, **known})
         results = (self._result(rule, activation) for rule in self._rules)
         return [result for result in results if result is not None]
 

@@ -21,6 +21,7 @@ _TYPES: dict[str, Any] = {
     "bool": cel.Type.BOOL,
     "string": cel.Type.STRING,
 }
+KNOWN = "known."
 FUNCTIONS = (
     "all",
     "bool",
@@ -82,10 +83,17 @@ class Name:
 
 
 class Language:
-    """CEL over declared facts (`name -> "int" | "double" | "bool" | "string"`)."""
+    """CEL over declared facts (`name -> "int" | "double" | "bool" | "string"`).
+
+    For each fact that an event may or may not state there is a bool `known.<fact>`, true when it
+    does: `known.device.is_emulator && device.is_emulator` asks nothing of a caller who tells
+    nothing. These are the facts with a dot and those that begin with `event_`; a counter has
+    none, for a counter that cannot be read is a gap that must show.
+    """
 
     def __init__(self, fact_types: Mapping[str, str]) -> None:
-        self.fact_types = dict(fact_types)
+        known = {f"{KNOWN}{name}": "bool" for name in fact_types if _may_be_unstated(name)}
+        self.fact_types = {**fact_types, **known}
         self._env = cel.NewEnv(
             variables={name: _TYPES[kind] for name, kind in self.fact_types.items()}
         )
@@ -141,6 +149,10 @@ class Language:
                 if prefix in self.fact_types:
                     used.add(prefix)
         return frozenset(used)
+
+
+def _may_be_unstated(name: str) -> bool:
+    return "." in name or name.startswith("event_")
 
 
 def names_in(source: str) -> Iterator[Name]:

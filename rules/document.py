@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -98,10 +98,8 @@ class Node:
         return before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe composer, without anchors and without YAML 1.1's words for booleans."""
-
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
+class _Loader(yaml.BaseLoader):
+    """PyYAML's composer, which types no words by itself, without anchors."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
