@@ -1,5 +1,5 @@
 """What we know about an event and the people and things in it.
 
 Pure cores (event, money, tags, entities, catalog, vector) and one stateful part (velocity).
-Invariant: nothing here reads a clock, the environment or a global, and nothing imports rules or service.
+Invariant: nothing here reads a clock, the environment or a global, or imports rules or service.
 """

@@ -62,7 +62,7 @@ def normal_email(email: str) -> str:
     >>> normal_email("l.i+shop7@example.com")
     'l.i@example.com'
     """
-    local, _, domain = _plain(email).rpartition("@")
+    local, _, domain = folded(email).rpartition("@")
     mailbox = local.partition("+")[0] or local
     if domain in _DOTLESS:
         domain = _DOTLESS[domain]
@@ -101,7 +101,7 @@ def normal_address(address: Address) -> str | None:
     if address.line1 is None:
         return None
     parts = (address.country, address.region, address.city, address.postal_code, address.line1)
-    return "\x1f".join("" if part is None else _plain(part) for part in parts)
+    return "\x1f".join("" if part is None else folded(part) for part in parts)
 
 
 def network_prefix(ip: str) -> str:
@@ -114,7 +114,12 @@ def network_prefix(ip: str) -> str:
     return str(ip_network((ip, length), strict=False))
 
 
-def _plain(text: str) -> str:
+def folded(text: str) -> str:
+    """Give one spelling of a text: NFKC, no case, single spaces.
+
+    >>> folded("  ＬＩ  Street ")
+    'li street'
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(text.casefold().split())

@@ -19,7 +19,7 @@ from features.problems import did_you_mean
 MAX_AMOUNT_MINOR = 10**15  # ten trillion units: above any order, far below 2**63
 
 _TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)\Z", re.A
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)\Z", re.ASCII
 )
 _TIME_HELP = "Must be a time with a zone (RFC 3339), such as 2026-11-22T08:15:30Z."
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?:[\w-]{1,63}\.)+[\w-]{2,63}\Z")

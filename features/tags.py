@@ -30,6 +30,7 @@ TAG_FIELDS: tuple[str, ...] = (
     "event",
     "body",
     "order",
+    "field",
 )
 MASTER_KEY_BYTES = 32
 

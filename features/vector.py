@@ -1,0 +1,61 @@
+"""What is known about an event, as rules and model see it?
+
+Event and past in, facts out; the same call in the service and in training.
+Invariant: pure; what is unknown is absent from the facts and NaN in the row, never 0 or False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite, nan
+
+from features.catalog import Catalog
+from features.event import Event
+from features.event_features import Stated
+from features.fields import Value, fields_of, presence_of
+from features.money import CurrencyTable
+
+
+class Facts:
+    """The known facts by name (`values`), and how the model reads them (`row`)."""
+
+    __slots__ = ("_model_features", "values")
+
+    def __init__(self, values: dict[str, Value], model_features: tuple[str, ...]) -> None:
+        self.values = values
+        self._model_features = model_features
+
+    def row(self) -> list[float]:
+        """Give the model's inputs in the order of `Catalog.model_features`; NaN where unknown."""
+        known = self.values.get
+        return [float(known(name, nan)) for name in self._model_features]
+
+
+def assemble(
+    event: Event, knowledge: Mapping[str, int | float], catalog: Catalog, currencies: CurrencyTable
+) -> Facts:
+    """Join what the event says with what the velocity store answered.
+
+    `knowledge` maps feature names to values, and is empty when the store could not answer. Raises
+    `UnknownCurrency` for an event that `parse_event` did not check against this table.
+    """
+    fields = fields_of(event, currencies)
+    offered = catalog.fields
+    values: dict[str, Value] = {name: fields[name] for name in fields if name in offered}
+    values.update(presence_of(event))
+    values.update(knowledge)
+    stated = Stated(event, fields, currencies)
+    for name, function in catalog.event_functions:
+        value = function(stated)
+        if value is not None:
+            values[name] = value
+    for seconds, is_new, witness in catalog.plan(event.type).novelty:
+        if witness in knowledge:
+            values[is_new] = seconds not in knowledge
+    for name, numerator, denominator in catalog.ratios:
+        below = knowledge.get(denominator)
+        if below and numerator in knowledge:
+            ratio = knowledge[numerator] / below
+            if isfinite(ratio):
+                values[name] = ratio
+    return Facts(values, catalog.model_features)
