@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from rules.decision import Decision, HitStatus, Outcome, Reason, ReasonKind, RuleHit
+from rules.decision import Decision, HitStatus, Outcome, Reason, ReasonKind
 from rules.diagnostic import Diagnostic
 from rules.document import check_keys, read
 from rules.errors import ReasonsInvalid
@@ -34,13 +34,13 @@ class ReasonText:
 
 
 @dataclass(frozen=True)
-class ReasonBook:
+class Reasons:
     """All reason codes."""
 
     texts: Mapping[str, ReasonText]
 
     @classmethod
-    def parse(cls, name: str, text: str) -> ReasonBook:
+    def parse(cls, name: str, text: str) -> Reasons:
         """Read reason texts; raise ReasonsInvalid with every problem."""
         texts, problems = read_reasons(name, text)
         if problems:
@@ -48,7 +48,7 @@ class ReasonBook:
         return cls(MappingProxyType(texts))
 
     @classmethod
-    def load(cls, path: Path) -> ReasonBook:
+    def load(cls, path: Path) -> Reasons:
         """Read a file of reason texts; raise ReasonsInvalid with every problem."""
         return cls.parse(path.name, path.read_text(encoding="utf-8", errors="replace"))
 
@@ -57,49 +57,45 @@ class ReasonBook:
         found = self.texts.get(code)
         return Reason(code, found.en if found else code, found.zh if found else code, source)
 
-    def reasons_for(
-        self, decision: Decision, explain: Iterable[tuple[str, float]] = ()
-    ) -> tuple[Reason, ...]:
-        """Return up to four reasons, the deciding rules first, each code once.
 
-        `explain` are the model's causes, the heaviest first; they count only where
-        `decision.is_explained_by_model`.
-        """
-        if decision.outcome is Outcome.APPROVE:
-            # Allowed in spite of other hits, or nothing hit: only what allowed it is a reason.
-            allowing = [h for h in _live_hits(decision) if h.precedence == "allow"]
-            return self._first_codes((h.reason, f"rule:{h.rule_id}") for h in allowing)
-        decided = set(decision.decided_by)
-        hits = sorted(
-            (hit for hit in _live_hits(decision) if hit.precedence != "allow"),
-            key=lambda hit: (-hit.outcome.severity, hit.rule_id),
-        )
-        named = [(hit.reason, f"rule:{hit.rule_id}") for hit in hits]
-        deciding = [item for item in named if item[1] in decided]
-        others = [item for item in named if item[1] not in decided]
-        model, policy = [], []
-        if decision.is_explained_by_model:
-            causes = [code for code, weight in explain if weight > 0] or [MODEL_FALLBACK]
-            model = [(code, "model") for code in causes]
-        if any(cause.startswith("missing:") for cause in decided):
-            policy = [(POLICY_FALLBACK, "policy")]
-        if "score" in decided or policy:
-            deciding = deciding[: MAX_REASONS - 2]  # room for what decided beside the rules
-        if "score" in decided:
-            return self._first_codes([*deciding, *policy, *model, *others])
-        return self._first_codes([*deciding, *policy, *others, *model])
+def reasons_for(
+    decision: Decision, explain: Iterable[tuple[str, float]], reasons: Reasons
+) -> tuple[Reason, ...]:
+    """Return up to four reasons, those of the deciding rules first, each code once.
 
-    def _first_codes(self, named: Iterable[tuple[str, str]]) -> tuple[Reason, ...]:
-        first: dict[str, str] = {}
-        for code, source in named:
-            first.setdefault(code, source)
-        return tuple(
-            self.reason(code, source) for code, source in list(first.items())[:MAX_REASONS]
-        )
+    `explain` are the model's causes, the heaviest first; they count only where
+    `decision.is_explained_by_model`.
+    """
+    hits = [h for h in decision.hits if h.mode == "live" and h.status is HitStatus.HIT]
+    if decision.outcome is Outcome.APPROVE:
+        # Allowed in spite of other hits, or nothing hit: only what allowed it is a reason.
+        allowing = [hit for hit in hits if hit.precedence == "allow"]
+        return _first_codes(reasons, [(hit.reason, f"rule:{hit.rule_id}") for hit in allowing])
+    decided = set(decision.decided_by)
+    hits = [hit for hit in hits if hit.precedence != "allow"]
+    hits.sort(key=lambda hit: (-hit.outcome.severity, hit.rule_id))
+    named = [(hit.reason, f"rule:{hit.rule_id}") for hit in hits]
+    deciding = [item for item in named if item[1] in decided]
+    others = [item for item in named if item[1] not in decided]
+    model: list[tuple[str, str]] = []
+    policy: list[tuple[str, str]] = []
+    if decision.is_explained_by_model:
+        causes = [code for code, weight in explain if weight > 0] or [MODEL_FALLBACK]
+        model = [(code, "model") for code in causes]
+    if any(cause.startswith("missing:") for cause in decided):
+        policy = [(POLICY_FALLBACK, "policy")]
+    if "score" in decided or policy:
+        deciding = deciding[: MAX_REASONS - 2]  # room for what decided beside the rules
+    if "score" in decided:
+        return _first_codes(reasons, [*deciding, *policy, *model, *others])
+    return _first_codes(reasons, [*deciding, *policy, *others, *model])
 
 
-def _live_hits(decision: Decision) -> list[RuleHit]:
-    return [h for h in decision.hits if h.mode == "live" and h.status is HitStatus.HIT]
+def _first_codes(reasons: Reasons, named: Iterable[tuple[str, str]]) -> tuple[Reason, ...]:
+    first: dict[str, str] = {}
+    for code, source in named:
+        first.setdefault(code, source)
+    return tuple(reasons.reason(*item) for item in list(first.items())[:MAX_REASONS])
 
 
 def read_reasons(name: str, text: str) -> tuple[dict[str, ReasonText], list[Diagnostic]]:
