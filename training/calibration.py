@@ -1,8 +1,8 @@
 """How does a raw model probability become one that means what it says?
 
-Isotonic regression by pooling adjacent violators (Ayer et al. 1955), reduced to a short table whose
-points are joined by lines. Invariant: x increases strictly, y does not decrease and is never 0 or 1,
-as no finite sample shows that something cannot happen.
+Isotonic regression by pooling adjacent violators (Ayer et al. 1955), reduced to a short table
+whose points are joined by lines. Invariant: x increases strictly, y does not decrease and is never
+0 or 1, as no finite sample shows that something cannot happen.
 """
 
 from __future__ import annotations

@@ -67,6 +67,6 @@ def ip_text(number: str) -> str:
     """Return the dotted form of an address written as a float; its fraction means nothing.
 
     >>> ip_text("732758368.8")
-    '43.173.1.224'
+    '43.173.1.96'
     """
     return str(IPv4Address(int(float(number))))

@@ -1,0 +1,131 @@
+"""From simulated traffic to a bundle that the scorer loads, the same every time."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+
+from features.catalog import Catalog
+from features.money import CurrencyTable
+from service.bundle import MODEL_CAUSES, current_bundle, read_bundle
+from service.scorer import Scorer, interpolate
+from training.bundle_writer import make_current, write_bundle
+from training.causes import causes_of
+from training.dataset import Table, build_table
+from training.simulator.stream import Traffic, simulate
+from training.train import TooFewEvents, Trained, split_by_share, split_by_time, train
+
+UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
+CREATED = datetime(2026, 6, 2, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.load()
+
+
+@pytest.fixture(scope="module")
+def table(catalog: Catalog) -> Table:
+    traffic = Traffic(6000, 3, UNTIL - timedelta(days=21), UNTIL)
+    return build_table(simulate(traffic), catalog, CurrencyTable("CNY", {}, {}))
+
+
+@pytest.fixture(scope="module")
+def trained(table: Table, catalog: Catalog) -> Trained:
+    return train(table, catalog, source="simulator", created_at=CREATED)
+
+
+def test_bundle_is_written_loaded_and_scores(
+    tmp_path: Path, trained: Trained, table: Table, catalog: Catalog
+) -> None:
+    """What was trained is what serves: calibrated `Booster.predict`, bit for bit."""
+    directory = write_bundle(tmp_path, trained)
+    make_current(tmp_path, directory)
+    assert current_bundle(tmp_path) == directory
+    assert directory.name == read_bundle(directory, catalog).version[:16]
+    scorer = Scorer.load(directory, catalog)
+    raw = np.asarray(lightgbm.Booster(model_str=trained.model_text).predict(table.rows[-300:]))
+    calibration = trained.manifest.calibration
+    expected = [interpolate(calibration.x, calibration.y, value) for value in raw.tolist()]
+    assert [scorer.score(row) for row in table.rows[-300:].tolist()] == expected
+
+
+def test_training_again_gives_the_same_bundle(
+    tmp_path: Path, trained: Trained, table: Table, catalog: Catalog
+) -> None:
+    """Equal data and seed: equal bytes, one directory; another seed: another model."""
+    again = train(table, catalog, source="simulator", created_at=CREATED)
+    assert again == trained
+    assert write_bundle(tmp_path, again) == write_bundle(tmp_path, trained)
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == [
+        write_bundle(tmp_path, trained).name
+    ]
+    other = train(table, catalog, source="simulator", seed=2, created_at=CREATED)
+    assert other.manifest.model_sha256 != trained.manifest.model_sha256
+
+
+def test_the_model_tells_abuse_from_honest_traffic(trained: Trained) -> None:
+    """On the later slice, which it never saw, ranks are good and probabilities mean something."""
+    test = trained.manifest.metrics["test"]
+    assert isinstance(test, dict)
+    auc, brier = test["auc"], test["brier"]
+    assert isinstance(auc, float)
+    assert isinstance(brier, float)
+    assert auc > 0.95
+    assert brier < 0.04
+
+
+def test_a_farmed_account_is_explained(
+    tmp_path: Path, trained: Trained, table: Table, catalog: Catalog
+) -> None:
+    """Events of a coupon farm score high, and the causes named are known codes."""
+    scorer = Scorer.load(write_bundle(tmp_path, trained), catalog)
+    farmed = [
+        row
+        for row, scenario, kind in zip(table.rows, table.scenarios, table.types, strict=True)
+        if scenario == "coupon_farm" and kind == "coupon_redemption"
+    ]
+    row = farmed[-1].tolist()
+    causes = scorer.explain(row)
+    assert scorer.score(row) > 0.5
+    assert causes
+    assert {code for code, _ in causes} <= MODEL_CAUSES
+
+
+def test_every_model_feature_has_a_cause(catalog: Catalog) -> None:
+    """Few features are left without a plain cause."""
+    causes = causes_of(catalog.model_features)
+    others = [name for name, cause in causes.items() if cause == "MODEL_OTHER"]
+    assert len(others) <= len(causes) / 10, others
+    assert set(causes.values()) <= MODEL_CAUSES
+
+
+def test_splits_never_overlap_and_follow_time(table: Table) -> None:
+    """Training ends before calibration begins, and that before the judging."""
+    by_time = split_by_time(
+        table, UNTIL - timedelta(days=9), UNTIL - timedelta(days=5), UNTIL - timedelta(days=1)
+    )
+    for split in (split_by_share(table), by_time):
+        times = [table.times_ms[part] for part in (split.train, split.calibrate, split.test)]
+        assert times[0].max() <= times[1].min()
+        assert times[1].max() <= times[2].min()
+        assert not (split.train & split.calibrate | split.calibrate & split.test).any()
+
+
+def test_too_little_to_learn_from_is_said(table: Table, catalog: Catalog) -> None:
+    """A handful of events, or only one kind, is refused with the numbers."""
+    with pytest.raises(TooFewEvents, match="60 labelled events"):
+        train(table.part(np.arange(len(table)) < 100), catalog, source="simulator")
+
+
+def test_missing_everything_still_scores(
+    tmp_path: Path, trained: Trained, catalog: Catalog
+) -> None:
+    """With Valkey down and a bare event the row is all NaN; the score is still a probability."""
+    scorer = Scorer.load(write_bundle(tmp_path, trained), catalog)
+    assert 0 < scorer.score([math.nan] * len(catalog.model_features)) < 1
