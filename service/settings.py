@@ -18,7 +18,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -50,7 +49,7 @@ class SettingsError(Exception):
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class HttpSettings(_Group):
@@ -85,29 +84,31 @@ class _Store(_Group):
 class ValkeySettings(_Store):
     """Valkey or Redis: velocities."""
 
-    url: SecretStr | None = Field(
+    url: str | None = Field(
         None,
+        repr=False,
         description="Your own server (redis://, rediss://, unix://); unset: embedded",
     )
     budget_ms: int = Field(40, ge=1, description="Time that the velocities of one event may take")
 
     @field_validator("url")
     @classmethod
-    def _is_valkey(cls, url: SecretStr | None) -> SecretStr | None:
+    def _is_valkey(cls, url: str | None) -> str | None:
         return _with_scheme(url, ("redis", "rediss", "unix"))
 
 
 class PostgresSettings(_Store):
     """PostgreSQL: ledger and API keys."""
 
-    url: SecretStr | None = Field(
+    url: str | None = Field(
         None,
+        repr=False,
         description="Your own server (postgresql://user@host/database); unset: embedded",
     )
 
     @field_validator("url")
     @classmethod
-    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+    def _is_postgres(cls, url: str | None) -> str | None:
         return _with_scheme(url, ("postgresql", "postgres"))
 
 
@@ -188,7 +189,11 @@ class Settings(BaseSettings):
     """All settings, from the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     var: Path = Field(Path("var"), description="Directory of everything the service writes")
@@ -267,8 +272,8 @@ def _problem(item: dict[str, Any]) -> str:
     return f"{name}: {text}"
 
 
-def _with_scheme(url: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
-    if url is not None and url.get_secret_value().partition("://")[0] not in schemes:
+def _with_scheme(url: str | None, schemes: tuple[str, ...]) -> str | None:
+    if url is not None and url.partition("://")[0] not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     return url
 
@@ -278,8 +283,9 @@ def _shown(value: object) -> str:
         return "(unset)"
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
-    if not isinstance(value, SecretStr):
-        return str(value)
-    scheme, _, rest = value.get_secret_value().partition("://")
+    text = str(value)
+    if "://" not in text:
+        return text
+    scheme, _, rest = text.partition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}://{'***' if user else ''}{at}{place.partition('?')[0]}"

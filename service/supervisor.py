@@ -1,0 +1,150 @@
+"""Who keeps the workers running? One parent process that decides nothing and serves nothing.
+
+uvicorn's own supervisor (starts workers on one shared socket, replaces dead and hung ones, passes
+signals on), with the embedded servers looked after in the same loop. Invariant: workers end with
+the supervisor, even when it is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.embedded import EmbeddedError, EmbeddedServers
+
+# Requests under way get this long to finish: far above any time budget of one.
+DRAIN_SECONDS = 5
+STOP_SECONDS = 15.0
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+Message = MutableMapping[str, Any]
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+}
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor(Multiprocess):
+    """Runs the workers until SIGINT or SIGTERM."""
+
+    def __init__(
+        self,
+        workers: int,
+        listener: socket.socket,
+        servers: EmbeddedServers | None,
+        *,
+        on_ready: Callable[[list[int]], None],
+    ) -> None:
+        config = Config(
+            "service.supervisor:worker_app",
+            factory=True,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            log_config=LOGGING,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        super().__init__(config, [listener])
+        self._servers = servers
+        self._on_ready = on_ready
+        self._is_announced = False
+
+    def run_until_stopped(self) -> bool:
+        """Run; return False if the workers could not start."""
+        self.run()
+        return all(process.exitcode != STARTUP_FAILURE for process in self.processes)
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace dead workers and servers, and say so once everything answers."""
+        before = [process.pid for process in self.processes]
+        super().keep_subprocess_alive()
+        for pid in before:
+            if pid is not None and pid not in [process.pid for process in self.processes]:
+                _forget_metrics(pid)
+                self._is_announced = False
+        if self._servers is not None and not self.should_exit.is_set():
+            try:
+                for name in self._servers.revive():
+                    log.warning("%s had died and runs again", name)
+            except (EmbeddedError, OSError) as error:
+                log.warning("%s", error)  # tried again at the next turn
+        if not self._is_announced and all(process.is_ready(1) for process in self.processes):
+            self._is_announced = True
+            self._on_ready([process.pid for process in self.processes if process.pid])
+
+    def join_all(self) -> None:
+        """Wait for the workers to drain, and end those that do not."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self.processes:
+            process.process.join(max(0.1, deadline - time.monotonic()))
+            if process.process.is_alive():
+                log.warning("worker %s did not stop in time and was killed", process.pid)
+                process.process.kill()
+                process.process.join()
+
+
+def worker_app() -> Callable[..., Awaitable[None]]:
+    """Return the app of one worker; the worker dies with the supervisor."""
+    if sys.platform == "linux":
+        # SIGKILL: what was answered is durable, and the port is free for the next start at once.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    from service.api.app import create_app
+
+    app = create_app()
+
+    async def with_plain_errors(
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                message = {**message, "message": _in_one_line(sys.exception(), message)}
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    return with_plain_errors
+
+
+def _in_one_line(error: BaseException | None, message: Message) -> str:
+    """Return our own errors as their sentence, and everything else with its traceback."""
+    if isinstance(getattr(error, "code", None), str):
+        return f"cannot start: {error}"
+    return str(message.get("message", ""))
+
+
+def _forget_metrics(pid: int) -> None:
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory and Path(directory).is_dir():
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
