@@ -58,9 +58,8 @@ def _phone(value: str) -> str:
 
 def _ip(value: str) -> str:
     try:
-        if "%" in value:  # a zone id means something on one host only
-            raise ValueError
-        address = ip_address(value)
+        # A zone id (fe80::1%eth0) means something on one host only.
+        address = ip_address(value.replace("%", "no zone"))
     except ValueError:
         text = "Must be one IPv4 or IPv6 address, such as 203.0.113.9 or 2001:db8::1."
         raise ValueError(text) from None

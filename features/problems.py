@@ -76,6 +76,9 @@ def problem_of(error: Any, known_fields: Iterable[str]) -> Problem:
         return _unknown_field(path, known_fields)
     if kind == "value_error":  # raised by the validators of features/event.py: texts without values
         return Problem(pointer_of(path), "invalid_value", str(context["error"]))
+    if kind == "string_pattern_mismatch":
+        text = _PATTERNS.get(context["pattern"], "This value is not allowed here.")
+        return Problem(pointer_of(path), "invalid_value", text)
     code, text = _TEXTS.get(kind, ("invalid_value", "This value is not allowed here."))
     return Problem(pointer_of(path), code, text.format_map(context))
 
@@ -89,6 +92,15 @@ def _unknown_field(path: tuple[str | int, ...], known: Iterable[str]) -> Problem
     return Problem(pointer_of(path), "unknown_field", text)
 
 
+# What the patterns of features/event_fields.py mean.
+_PATTERNS = {
+    r"^[a-z0-9_]{1,40}$": "Must be a word of a-z, 0-9 and _, such as card or sms_code.",
+    r"^[0-9]{1,5}x[0-9]{1,5}$": "Must be width x height in pixels, such as 1170x2532.",
+    r"^[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8}){0,4}$": "Must be a language tag, such as zh-CN.",
+    r"^[A-Z]{2}$": "Must be an ISO 3166 country code of two capital letters, such as CN.",
+    r"^[A-Z]{3}$": "Must be an ISO 4217 currency code of three capital letters, such as CNY.",
+    r"^[0-9]{6,8}$": "Must be the first 6 to 8 digits of the card, as a string.",
+}
 _TEXTS: dict[str, tuple[str, str]] = {
     "json_invalid": ("invalid_json", "Not JSON that can be read: {error}."),
     "missing": ("missing", "This field is required."),
@@ -109,6 +121,5 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "less_than_equal": ("out_of_range", "Must be {le} or less."),
     "int_parsing_size": ("out_of_range", "This number is far too large."),
     "literal_error": ("not_allowed", "Must be one of {expected}."),
-    "string_pattern_mismatch": ("invalid_value", "Must match the pattern {pattern}"),
     "string_unicode": ("invalid_value", "Must be valid Unicode text."),
 }

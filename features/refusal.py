@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from features.card_numbers import has_card_number
 from features.event_types import EVENT_TYPES
 from features.money import CurrencyTable
 from features.problems import Problem, did_you_mean, is_showable_name, pointer_of, problem_of
 
+MAX_LISTED = 200  # a body of 64 KiB can have thousands, which nobody reads
 _MAX_DEPTH = 32  # an event needs 4
 _CARD = "A payment card number. Send the token of your payment provider instead."
 _CARD_KEY = "A field name here holds a payment card number."
@@ -57,7 +59,11 @@ def problems_of(
     problems += _missing_parts(tree)
     if currencies is not None:
         problems += _unknown_currencies(tree, currencies)
-    return sorted(dict.fromkeys(problems))
+    listed = sorted(dict.fromkeys(problems))
+    if len(listed) > MAX_LISTED:
+        text = f"{len(listed) - MAX_LISTED} more problems are not listed."
+        listed = [*listed[:MAX_LISTED], Problem("", "more_problems", text)]
+    return listed
 
 
 def _read(raw: bytes) -> Any:
@@ -153,23 +159,30 @@ def _is_phone(path: Path, text: str) -> bool:
 
 def _of_pydantic(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     details = error.errors(include_url=False, include_input=False)
-    return [problem_of(detail, _fields_beside(model, detail["loc"])) for detail in details]
+    return [
+        problem_of(detail, _fields_beside(model, detail["loc"]) if place < MAX_LISTED else ())
+        for place, detail in enumerate(details)
+    ]
 
 
-def _fields_beside(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    properties: Any = model.model_json_schema()
-    schemas = properties.get("$defs", {})
+def _fields_beside(model: type[BaseModel], path: Path) -> list[str]:
+    """List the fields that the object at the parent of a path may have, as JSON spells them."""
     for step in path[:-1]:
         if isinstance(step, str):
-            properties = properties.get("properties", {}).get(step, {})
-        else:
-            properties = properties.get("items", {})
-        for option in properties.get("anyOf", [properties]):
-            if "$ref" in option or "items" in option:
-                properties = option
-        if "$ref" in properties:
-            properties = schemas[properties["$ref"].rsplit("/", 1)[-1]]
-    return list(properties.get("properties", {}))
+            annotation = _by_name(model)[step].annotation
+            model = next(_models_in(annotation), model)
+    return list(_by_name(model))
+
+
+def _by_name(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _missing_parts(tree: dict[str, Any]) -> list[Problem]:
