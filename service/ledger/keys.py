@@ -2,7 +2,8 @@
 
 The key-encryption key (KEK) wraps month keys (core, staff) and one key for each person (subject).
 Only wrapped keys are stored. Invariant: a key's row is durable together with, or before, the first
-entry that is sealed under it; until then the key counts as not `stored` and travels with its entries.
+entry that is sealed under it; until then the key counts as not `stored` and travels with its
+entries.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class FileKek:
     """A KEK of 32 bytes held in memory; wraps with AES-256-GCM.
 
     Wrapped: format (1), KEK id (8), nonce (12), key and tag (48 bytes); additional data: the name.
-    Random 96-bit nonces are good for 2^32 wraps under one KEK (NIST SP 800-38D, 8.3): rotate before.
+    Random 96-bit nonces are good for 2^32 wraps under one KEK (NIST SP 800-38D, 8.3): rotate
+    before.
     """
 
     def __init__(self, kek: bytes) -> None:

@@ -17,7 +17,7 @@ from service.ledger.seal import seal
 
 
 class SealedEntry(NamedTuple):
-    """A sealed draft that has no number yet, with the keys that must be stored before or with it."""
+    """A sealed draft without a number, with the keys that must be stored before or with it."""
 
     entry_id: bytes
     type: str

@@ -1,0 +1,156 @@
+"""How do spooled entries get into the log when PostgreSQL is back?
+
+In order, a group a transaction, each entry exactly once however often a drain is cut short: a file
+is cleared or removed only after its last group is committed, and entries that are there are
+skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from service.ledger.errors import LedgerError, SpoolBroken
+from service.ledger.frames import decoded
+from service.ledger.keys import Keyring
+from service.ledger.spool import Damage, Found, Spool, leftover_paths
+from service.ledger.strict import check_durability
+from service.ledger.table import Absorbed, absorb, month_keys_in_use
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 2.0
+# One group holds 64 entries at most and takes about 5 ms; a server that needs this long hangs.
+GROUP_SECONDS = 10.0
+
+# What a server that is down, starting, stopping or out of reach answers, or does not.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+class Drained(NamedTuple):
+    """What a drain did. `damaged`: places of a spool file that could not be read."""
+
+    stored: int = 0
+    already_there: int = 0
+    superseded: int = 0
+    damaged: int = 0
+
+    def plus(self, other: Absorbed | Drained) -> Drained:
+        """Return the sum."""
+        damaged = other.damaged if isinstance(other, Drained) else 0
+        return Drained(
+            self.stored + other.stored,
+            self.already_there + other.already_there,
+            self.superseded + other.superseded,
+            self.damaged + damaged,
+        )
+
+
+async def connect(dsn: str, ring: Keyring) -> Any:
+    """Return a connection to a durable server that was sealed under our KEK.
+
+    Raises one of `AWAY`, `NotDurable`, `WrongKek`, `SealBroken` or what asyncpg raises.
+    """
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=CONNECT_SECONDS,
+        server_settings={"application_name": "touchstone-ledger", "jit": "off"},
+    )
+    try:
+        async with at_most(connection, CONNECT_SECONDS):
+            await check_durability(connection)
+            for name, wrapped in await month_keys_in_use(connection):
+                ring.learn_month_key(name, wrapped)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def at_most(connection: Any, seconds: float) -> AsyncIterator[None]:
+    """Drop the connection when the body takes longer; the statement under way then fails.
+
+    Unlike asyncpg's own timeout it does not ask the server to cancel: a server that hangs would not
+    answer that either.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+async def drain(connection: Any, spool: Spool, begin: int | None = None) -> tuple[Drained, int]:
+    """Absorb every group that is in the spool now; return what was done and where it ended."""
+    drained, end = Drained(), spool.end
+    for piece in spool.groups(begin):
+        if isinstance(piece, Found):
+            try:
+                group = decoded(piece.payload)
+            except SpoolBroken:
+                piece = Damage(piece.begin, piece.end, torn=False)
+            else:
+                async with at_most(connection, GROUP_SECONDS):
+                    drained = drained.plus(await absorb(connection, group))
+                continue
+        if piece.torn:
+            log.warning(
+                "%s ends in %d bytes of a group that was never acknowledged",
+                spool.path,
+                piece.end - piece.begin,
+            )
+        else:
+            log.error("%s is damaged from byte %d to %d", spool.path, piece.begin, piece.end)
+            drained = drained._replace(damaged=drained.damaged + 1)
+    return drained, end
+
+
+async def drain_leftovers(connection: Any, directory: Path) -> Drained:
+    """Drain and remove the spools of writers that are no more.
+
+    A damaged file gives what can be read of it and is kept under another name. A file that
+    contradicts the log, or cannot be opened, stays as it is and is reported. Raises what asyncpg
+    raises.
+    """
+    total = Drained()
+    for path in leftover_paths(directory):
+        try:
+            spool = Spool.adopt(path)
+        except SpoolBroken as error:
+            log.error("%s", error)  # noqa: TRY400 -- its text says it all
+            continue
+        if spool is None:
+            continue
+        try:
+            drained, _ = await drain(connection, spool)
+        except LedgerError:
+            log.exception("%s stays: it cannot be drained", path)
+            spool.release()
+            total = total.plus(Drained(damaged=1))
+            continue
+        except BaseException:
+            spool.release()
+            raise
+        if drained.damaged:
+            log.error("kept what cannot be read as %s", spool.keep_as_damaged())
+        else:
+            spool.remove()
+        log.info("drained %d entries of %s", drained.stored, path)
+        total = total.plus(drained)
+    return total
