@@ -20,7 +20,7 @@ from service.ledger.seal import open_sealed
 from service.ledger.writer import LedgerWriter
 
 _FIND = """
-SELECT e.header, e.core, e.event_key, e.body_hash, e.subject, k.key_id, k.wrapped
+SELECT e.entry_id, e.header, e.core, e.event_key, e.body_hash, e.subject, k.key_id, k.wrapped
 FROM ledger_entry e
 LEFT JOIN entry_subject s ON $2 AND s.entry_id = e.entry_id
 LEFT JOIN subject_key k ON k.key_id = s.key_id
@@ -51,13 +51,23 @@ class FoundEntry(NamedTuple):
 
 
 class LedgerReader:
-    """Looks entries up in one log. `pool` is an asyncpg pool; share `ring` with the writer."""
+    """Looks entries up in one log. `pool` is an asyncpg pool; share `ring` with the writer.
+
+    With `writer` it also finds what that writer has spooled.
+    """
 
     def __init__(
-        self, pool: Any, ring: Keyring, *, writer: LedgerWriter | None = None, timeout_s: float = 1
+        self,
+        pool: Any,
+        ring: Keyring,
+        log: str,
+        *,
+        writer: LedgerWriter | None = None,
+        timeout_s: float = 1,
     ) -> None:
         self._pool = pool
         self._ring = ring
+        self._log = log
         self._writer = writer
         self._timeout_s = timeout_s
 
@@ -85,10 +95,12 @@ class LedgerReader:
         if found is None:
             return None
         header = parse_header(found["header"])
+        place = self._log, found["entry_id"]
+        event_key, body_hash = found["event_key"], found["body_hash"]
         core = None
         if found["core"] is not None:
             core_key = await self._month_key(str(header.blocks["core"][0]))
-            core = _opened(core_key, header, "core", found["core"])
+            core = _opened(core_key, *place, "core", found["core"])
         subject, state = None, "none"
         if "subject" in header.blocks:
             state = "sealed"
@@ -96,8 +108,8 @@ class LedgerReader:
                 state = "erased"
             elif with_subject:
                 key = self._ring.open_subject_key(found["key_id"], found["wrapped"])
-                subject, state = _opened(key, header, "subject", found["subject"]), "open"
-        return _entry(header, found["event_key"], found["body_hash"], core, subject, state)
+                subject, state = _opened(key, *place, "subject", found["subject"]), "open"
+        return _entry(header, event_key, body_hash, core, subject, state)
 
     def _find_spooled(self, query: str, value: bytes) -> FoundEntry | None:
         if self._writer is None:
@@ -110,7 +122,7 @@ class LedgerReader:
             return None
         header = parse_header(row.header)
         key = self._ring.held_month_key(str(header.blocks["core"][0]))
-        core = None if key is None else _opened(key, header, "core", row.core)
+        core = None if key is None else _opened(key, self._log, row.entry_id, "core", row.core)
         return _entry(header, row.event_key, row.body_hash, core, None, "spooled")
 
     async def _month_key(self, name: str) -> bytes:
@@ -132,9 +144,10 @@ class LedgerReader:
             ) from error
 
 
-def _opened(key: bytes, header: Header, block: str, sealed: bytes) -> dict[str, Any]:
-    plaintext = open_sealed(key, header.log, header.entry_id, block, sealed)
-    content: dict[str, Any] = orjson.loads(unframed(plaintext)[2])
+def _opened(key: bytes, log: str, entry_id: bytes, block: str, sealed: bytes) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(
+        unframed(open_sealed(key, log, entry_id, block, sealed))[2]
+    )
     return content
 
 

@@ -124,7 +124,7 @@ async def reader(
 ) -> AsyncIterator[LedgerReader]:
     """A reader that shares ring and spool with the writer."""
     pool = await asyncpg.create_pool(ledger_dsn, min_size=0, max_size=2)
-    yield LedgerReader(pool, ring, writer=writer)
+    yield LedgerReader(pool, ring, "test", writer=writer)
     pool.terminate()
 
 
