@@ -1,7 +1,7 @@
 """How is a decision told to the caller?
 
-Plain dicts in the order in which they are read, written as JSON by orjson. Their documented shape is
-`service/api/answers.py`; a test holds the two together.
+Plain dicts in the order in which they are read, written as JSON by orjson. Their documented shape
+is `service/api/answers.py`; a test holds the two together.
 """
 
 from __future__ import annotations

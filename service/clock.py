@@ -27,7 +27,7 @@ class Clock(Protocol):
 class SystemClock:
     """The time of this machine; what `occurred_at` says is ignored."""
 
-    def observe(self, occurred_at: datetime) -> datetime:
+    def observe(self, occurred_at: datetime) -> datetime:  # noqa: ARG002 - the Protocol's
         return datetime.now(UTC)
 
 

@@ -1,7 +1,7 @@
 """How is an event decided? Know, assemble, score, evaluate, settle, record, answer.
 
-The main path of Touchstone, in one file. Invariants: no record, no reply; a part that fails is named
-in `degraded` and never breaks the decision; one `event_id` has one answer and is counted once.
+The main path of Touchstone, in one file. Invariants: no record, no reply; a part that fails is
+named in `degraded` and never breaks the decision; one `event_id` has one answer, counted once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
+from rules.reasons import Reasons, reasons_for
 
 from features.catalog import Catalog
 from features.event import Event
@@ -24,7 +25,6 @@ from features.velocity.store import VelocityStore, VelocityUnavailable
 from rules.decision import Decision, Outcome, Reason
 from rules.engine import Engine
 from rules.policy import Policy, settle
-from rules.reasons import Reasons, reasons_for
 from service.accepted import Accepted
 from service.answer import event_answer, score_answer
 from service.clock import Clock, epoch_ms, monotonic
@@ -120,9 +120,7 @@ class Decider:
         reasons = self._reasons(decision, facts)
         entry_id = os.urandom(16)
         answer = score_answer(entry_id, accepted, score, decision, reasons, brain.versions)
-        draft = draft_of(
-            "decision", entry_id, accepted, answer, observation, facts, brain.versions
-        )
+        draft = draft_of("decision", entry_id, accepted, answer, observation, facts, brain.versions)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
         self._metrics.decided(event.type, decision, monotonic() - accepted.started)
         return orjson.dumps(answer)
@@ -157,8 +155,8 @@ class Decider:
             brain.catalog,
             brain.tagger,
             brain.currencies,
-            accepted.event_tag,
             epoch_ms(accepted.observed_at),
+            event_tag=accepted.event_tag,
         )
         try:
             knowledge = await self._velocity.observe(observation, self._budget.velocity_seconds)

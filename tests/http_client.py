@@ -27,7 +27,13 @@ class Answer:
 class Client:
     """Talks to one service with one key; use as an async context manager."""
 
-    def __init__(self, port: int, key: str | None) -> None:
+    def __init__(
+        self,
+        key: str | None,
+        *,
+        port: int = 80,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
@@ -35,6 +41,7 @@ class Client:
             timeout=30,
             limits=httpx.Limits(max_connections=64),
             trust_env=False,
+            transport=transport,
         )
 
     async def __aenter__(self) -> Client:

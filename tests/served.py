@@ -56,9 +56,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(command: list[str], port: int, path: str, log: Path) -> Iterator[Served]:
+def served(
+    command: list[str], port: int, path: str, log: Path, extra: dict[str, str] | None = None
+) -> Iterator[Served]:
     """Run `command` until the block ends; wait until `path` answers before entering it."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | (extra or {})
     with log.open("ab") as output:
         child = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
@@ -89,4 +91,6 @@ def _wait(child: subprocess.Popen[bytes], port: int, path: str, log: Path) -> No
             time.sleep(0.1)
         else:
             return
-    raise RuntimeError(f"{child.args!r} did not answer within {START_SECONDS} s:\n{log.read_text()}")
+    raise RuntimeError(
+        f"{child.args!r} did not answer within {START_SECONDS} s:\n{log.read_text()}"
+    )

@@ -14,16 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.event import InvalidEvent
+from service.access import AccessDenied
 from service.api import decisions, health, score
+from service.api.body import BodyTooLarge, BodyTooSlow
 from service.api.openapi import describe
 from service.api.problems import PROBLEMS, problem_response
 from service.bootstrap import bootstrap
-from service.settings import Settings
-from service.access import AccessDenied
-from service.api.body import BodyTooLarge, BodyTooSlow
 from service.errors import DecisionError
 from service.ledger.errors import LedgerError
+from service.settings import Settings
 
+_CODED = (DecisionError, LedgerError, AccessDenied, BodyTooLarge, BodyTooSlow)
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -40,46 +41,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (score, decisions, health):
         app.include_router(module.router)
-    for kind in (DecisionError, LedgerError, AccessDenied, BodyTooLarge, BodyTooSlow):
-        app.add_exception_handler(kind, _coded)
-    app.add_exception_handler(InvalidEvent, _invalid)
-    app.add_exception_handler(TimeoutError, _out_of_time)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _internal)
+    for kind in (*_CODED, InvalidEvent, TimeoutError, HTTPException, Exception):
+        app.add_exception_handler(kind, _refuse)
     describe(app)
     return app
 
 
-def _answer(request: Request, code: str, problems: list[dict[str, str]] | None = None) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
+    code = _code_of(error)
     request.app.state.runtime.metrics.problems.labels(code).inc()
-    return problem_response(code, problems=problems)
+    if isinstance(error, InvalidEvent):
+        return problem_response(code, problems=[entry._asdict() for entry in error.problems])
+    return problem_response(code)
 
 
-async def _coded(request: Request, error: Exception) -> Response:
-    code = getattr(error, "code", "internal_error")
-    return _answer(request, code if code in PROBLEMS else "internal_error")
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidEvent)
-    return _answer(
-        request,
-        "invalid_event",
-        [
-            {"pointer": problem.pointer, "code": problem.code, "detail": problem.detail}
-            for problem in error.problems
-        ],
-    )
-
-
-async def _out_of_time(request: Request, error: Exception) -> Response:
-    return _answer(request, "out_of_time")
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _answer(request, _HTTP_CODES.get(error.status_code, "internal_error"))
-
-
-async def _internal(request: Request, error: Exception) -> Response:
-    return _answer(request, "internal_error")
+def _code_of(error: Exception) -> str:
+    if isinstance(error, InvalidEvent):
+        return "invalid_event"
+    if isinstance(error, TimeoutError):
+        return "out_of_time"
+    if isinstance(error, HTTPException):
+        return _HTTP_CODES.get(error.status_code, "internal_error")
+    if isinstance(error, _CODED) and error.code in PROBLEMS:
+        return error.code
+    return "internal_error"

@@ -1,7 +1,7 @@
 """What does the API's documentation say?
 
-The parts of OpenAPI that FastAPI cannot see, because the hot endpoints read the body themselves: the
-event's schema, an example for each event type, and every error with an example.
+The parts of OpenAPI that FastAPI cannot see, because the hot endpoints read the body themselves:
+the event's schema, an example for each event type, and every error with an example.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.api.answers import EventAnswer, ProblemAnswer, ReadyAnswer, ScoreAn
 from service.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 
 _REF = "#/components/schemas/{model}"
-_KEY_PROBLEMS = ("missing_key", "invalid_key", "missing_scope")
+_KEY_PROBLEMS = ("missing_key", "invalid_key", "missing_scope", "keys_unavailable")
 _EVENT_PROBLEMS = (
     *_KEY_PROBLEMS,
     "body_too_slow",
@@ -27,6 +27,7 @@ _EVENT_PROBLEMS = (
     "invalid_event",
     "internal_error",
     "overloaded",
+    "ledger_unavailable",
     "record_unavailable",
     "out_of_time",
 )
@@ -88,7 +89,10 @@ def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
             {
                 "description": kind.title,
                 "content": {
-                    MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="ProblemAnswer")}, "examples": {}}
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": _REF.format(model="ProblemAnswer")},
+                        "examples": {},
+                    }
                 },
             },
         )
@@ -180,10 +184,14 @@ READY: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: _json("Events can be answered on the record.", "ReadyAnswer", _READY_EXAMPLE),
-        503: _json("Send no events here: they could not be recorded.", "ReadyAnswer", {
-            "ready": False,
-            "resources": {"ledger": {"ok": False, "detail": "PostgreSQL is away, spool full"}},
-        }),
+        503: _json(
+            "Send no events here: they could not be recorded.",
+            "ReadyAnswer",
+            {
+                "ready": False,
+                "resources": {"ledger": {"ok": False, "detail": "PostgreSQL is away, spool full"}},
+            },
+        ),
     },
 }
 METRICS: dict[str, Any] = {

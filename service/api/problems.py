@@ -53,6 +53,12 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "missing_scope": ProblemKind(
         403, "The API key may not do this", "Use a key that has the scope this call needs."
     ),
+    "keys_unavailable": ProblemKind(
+        503,
+        "The API keys cannot be read",
+        "PostgreSQL has not answered since the start. Try again after `Retry-After` seconds.",
+        retry_after_seconds=2,
+    ),
     "event_conflict": ProblemKind(
         409,
         "The event_id was used with another body",
@@ -72,6 +78,12 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         retry_after_seconds=1,
     ),
     "record_unavailable": ProblemKind(
+        503,
+        "The record cannot be read",
+        "An answer may be recorded but cannot be read now. Ask again after `Retry-After` seconds.",
+        retry_after_seconds=2,
+    ),
+    "ledger_unavailable": ProblemKind(
         503,
         "The decision cannot be recorded",
         "No record, no answer. Send the same event again after `Retry-After` seconds.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -46,13 +47,13 @@ async def _load(port: int, path: str, key: str, clients: int, file: Path) -> dic
     seconds: list[float] = []
     failures: list[str] = []
     shared = iter(bodies)
+    cpu = sum(os.times()[:2])
     started = time.perf_counter()
-    await asyncio.gather(
-        *(_client(port, head, shared, seconds, failures) for _ in range(clients))
-    )
+    await asyncio.gather(*(_client(port, head, shared, seconds, failures) for _ in range(clients)))
     return {
         "elapsed_seconds": time.perf_counter() - started,
         "latency_seconds": seconds,
+        "cpu_seconds": sum(os.times()[:2]) - cpu,
         "failures": failures[:5],
         "failure_count": len(failures),
     }

@@ -1,0 +1,90 @@
+"""What does a running service hold, and how is each part?
+
+Built by `service/bootstrap.py`, used by the routes. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypedDict
+
+from features.velocity.connection import ValkeyConnection
+from features.velocity.store import VelocityUnavailable
+from service.access import ApiKeys
+from service.decider import Brain, Decider
+from service.errors import RecordUnavailable
+from service.gate import Gate
+from service.ledger.writer import LedgerWriter
+from service.metrics import Metrics
+from service.recorded import LedgerRecord
+from service.settings import Settings
+
+PING_SECONDS = 0.5
+
+
+class State(TypedDict):
+    """One resource as `/readyz` shows it."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything that the routes need, alive until the app stops."""
+
+    settings: Settings
+    brain: Brain
+    decider: Decider
+    api_keys: ApiKeys
+    record: LedgerRecord
+    ledger: LedgerWriter
+    valkey: ValkeyConnection
+    gate: Gate
+    metrics: Metrics
+
+    async def resources(self) -> dict[str, State]:
+        """Ping every resource once; takes at most `PING_SECONDS`.
+
+        `ledger` is ok while entries can be made durable, in PostgreSQL or in the spool.
+        """
+        velocity, postgres = await asyncio.gather(
+            _pinged(self.valkey.ping(PING_SECONDS)), _pinged(self.record.ping())
+        )
+        ledger = postgres
+        if not postgres["ok"]:
+            spooled = self.ledger.status().spooled_bytes
+            ledger = State(
+                ok=spooled < self.settings.ledger.spool_max_bytes,
+                detail=f"{postgres['detail']}; {spooled} bytes wait in the spool",
+            )
+        scorer = self.brain.scorer
+        model = (
+            State(ok=False, detail="no bundle: run `touchstone train`")
+            if scorer is None
+            else State(ok=True, detail=f"bundle {scorer.version[:16]}")
+        )
+        return {
+            "velocity": velocity,
+            "ledger": ledger,
+            "model": model,
+            "rules": State(ok=True, detail=f"rule set {self.brain.engine.ruleset.version[:16]}"),
+            "clock": State(
+                ok=self.settings.clock == "system",
+                detail=f"{self.settings.clock} clock",
+            ),
+        }
+
+    def observe_spool(self) -> None:
+        """Bring the spool's gauge up to date."""
+        self.metrics.spool_bytes.set(self.ledger.status().spooled_bytes)
+
+
+async def _pinged(ping: Awaitable[None]) -> State:
+    try:
+        await ping
+    except (VelocityUnavailable, RecordUnavailable) as error:
+        return State(ok=False, detail=str(error))
+    return State(ok=True, detail="answers")

@@ -1,0 +1,98 @@
+"""A service for tests: in this process on real servers, or as the processes that users start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from service.api.app import create_app
+from service.api_key import SCOPES, KeyHash, create_key
+from service.ledger.keys import FileKek, Keyring
+from service.ledger.reader import FoundEntry, LedgerReader
+from service.migrate import migrate
+from service.runtime import Runtime
+from service.secrets_files import ensure_keys, read_keys
+from service.settings import Settings
+from tests.http_client import Client
+from tests.served import Served, free_port, served, touchstone
+
+
+@dataclass(frozen=True)
+class Here:
+    """A service in this process and a client of it that has every scope."""
+
+    client: Client
+    runtime: Runtime
+    settings: Settings
+
+
+async def prepared_key(settings: Settings) -> str:
+    """Migrate the database of `settings` and return an API key with every scope."""
+    assert settings.postgres.url is not None
+    dsn = settings.postgres.url
+    await migrate(dsn)
+    connection = await asyncpg.connect(dsn)
+    try:
+        _, key = await create_key(
+            connection, KeyHash(read_keys(settings).tag), "tests", list(SCOPES)
+        )
+    finally:
+        await connection.close()
+    return key
+
+
+@asynccontextmanager
+async def service_here(settings: Settings) -> AsyncIterator[Here]:
+    """Run the app in this process, on the servers that `settings` name."""
+    ensure_keys(settings)
+    key = await prepared_key(settings)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with Client(key, transport=transport) as client:
+            yield Here(client, app.state.runtime, settings)
+
+
+@contextmanager
+def service_process(
+    settings: Settings, log: Path, workers: int = 2
+) -> Iterator[tuple[Served, str]]:
+    """Run `touchstone serve` on the servers that `settings` name; yield it and an API key."""
+    ensure_keys(settings)
+    key = asyncio.run(prepared_key(settings))
+    port = free_port()
+    command = touchstone(
+        "serve", "--port", str(port), "--workers", str(workers), "--var", str(settings.var)
+    )
+    with served(command, port, "/readyz", log, environment_of(settings)) as running:
+        yield running, key
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment that gives a child process these settings."""
+    assert settings.valkey.url is not None
+    assert settings.postgres.url is not None
+    return {
+        "TOUCHSTONE_VALKEY__URL": settings.valkey.url,
+        "TOUCHSTONE_POSTGRES__URL": settings.postgres.url,
+        "TOUCHSTONE_KEYS__KEK_FILE": str(settings.kek_path),
+        "TOUCHSTONE_KEYS__TAG_KEY_FILE": str(settings.tag_key_path),
+    }
+
+
+async def entries(settings: Settings) -> list[FoundEntry]:
+    """Return every entry of the ledger, opened, in the order in which they were written."""
+    assert settings.postgres.url is not None
+    dsn = settings.postgres.url
+    ring = Keyring(FileKek(read_keys(settings).kek))
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
+        reader = LedgerReader(pool, ring)
+        rows = await pool.fetch("SELECT entry_id FROM ledger_entry ORDER BY writer, seq")
+        found = [await reader.find_by_entry_id(row["entry_id"], with_subject=True) for row in rows]
+    return [entry for entry in found if entry is not None]
