@@ -30,7 +30,7 @@ check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 	@.venv/bin/touchstone rules check
 
 bench: .venv/.ready ## Measure latency, throughput and CPU on this machine
-	@.venv/bin/python -m training.bench $(ARGS)
+	@.venv/bin/python -m tests.bench $(ARGS)
 
 lock: .venv/.ready-dev ## Resolve the dependencies anew into requirements*.lock
 	@$(COMPILE) --upgrade --all-extras -o requirements-dev.lock

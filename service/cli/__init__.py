@@ -81,6 +81,8 @@ def _sentence(error: Exception) -> str | None:
     Every domain error of ours has a stable `code`.
     """
     if isinstance(error, ModuleNotFoundError) and error.name:
+        if error.name.partition(".")[0] == "training":
+            return "this installation is without training"
         return f"this needs the Python package {error.name}, which is not installed"
     return str(error) if isinstance(getattr(error, "code", None), str) else None
 

@@ -143,7 +143,8 @@ class EmbeddedServers:
 
     def _socket_directory(self, user: User | None) -> Path:
         directory = self._run / "sockets"
-        if len(os.fsencode(directory / SOCKET_NAME)) > MAX_SOCKET_BYTES:
+        # PostgreSQL reads the setting as a list of quoted names.
+        if len(os.fsencode(directory / SOCKET_NAME)) > MAX_SOCKET_BYTES or '"' in str(directory):
             base = tempfile.gettempdir()
             directory = Path(tempfile.mkdtemp(prefix="touchstone-", dir=base))
             if len(os.fsencode(directory / SOCKET_NAME)) > MAX_SOCKET_BYTES:
