@@ -14,7 +14,7 @@ from features.velocity.observation import Observation
 REPEAT_MS = 120_000  # longer than any client keeps retrying one event; then the ledger knows it
 
 
-class VelocityUnavailable(FeatureError):  # noqa: N818 - a state of the world, as the design names it
+class VelocityUnavailable(FeatureError):
     """The store cannot answer in time; `reason` is one word, fit for a metric label.
 
     `refused, timeout, stalled, lost, loading, oom, moved, auth, readonly, busy, overloaded,

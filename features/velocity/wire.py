@@ -72,7 +72,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
         self._pending: deque[_Call] = deque()
         self._transport: asyncio.Transport | None = None
-        self._reason = "lost"
+        self.reason = "lost"  # why it ended, once it has
 
     @property
     def is_open(self) -> bool:
@@ -87,7 +87,7 @@ class Wire(asyncio.Protocol):
         while self._pending:
             call = self._pending.popleft()
             if not call.future.done():
-                call.future.set_exception(VelocityUnavailable(self._reason, str(exc or "")))
+                call.future.set_exception(VelocityUnavailable(self.reason, str(exc or "")))
 
     def data_received(self, data: bytes) -> None:
         reader, pending = self._reader, self._pending
@@ -137,5 +137,5 @@ class Wire(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """Drop the connection; every call in flight fails with this reason."""
         if self._transport is not None:
-            self._reason = reason
+            self.reason = reason
             self._transport.abort()
