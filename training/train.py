@@ -1,8 +1,8 @@
 """How is a bundle made from a table?
 
 Split by time, never at random: the first part trains the trees, the next calibrates, the last one
-judges and is seen by neither. Invariant: equal table, catalog and seed give an equal model, whatever
-the number of cores.
+judges and is seen by neither. Invariant: equal table, catalog and seed give an equal model,
+whatever the number of cores.
 """
 
 from __future__ import annotations
