@@ -112,7 +112,11 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         valkey = ValkeyConnection(settings.valkey.url)
         stack.push_async_callback(valkey.close)
         api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag))
-        record = LedgerRecord(LedgerReader(pool, ring, writer=ledger, timeout_s=budget_seconds / 3))
+        record = LedgerRecord(
+            LedgerReader(
+                pool, ring, settings.ledger.log_name, writer=ledger, timeout_s=budget_seconds / 3
+            )
+        )
         decider = Decider(
             brain=brain,
             velocity=ValkeyVelocityStore(valkey),

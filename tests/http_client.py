@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,12 @@ class Client:
     async def score(self, event: dict[str, Any], path: str = "/v1/score") -> Answer:
         """Post one event."""
         return _answer(await self._http.post(path, json=event))
+
+    async def post(
+        self, path: str, content: bytes | AsyncIterator[bytes], headers: dict[str, str]
+    ) -> Answer:
+        """Post raw bytes."""
+        return _answer(await self._http.post(path, content=content, headers=headers))
 
     async def get(self, path: str) -> Answer:
         """Get one path."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import atexit
+import io
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
+from rich.console import Console
 
 from service.api.app import create_app
 from service.api_key import SCOPES, KeyHash, create_key
+from service.embedded import EmbeddedServers
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import FoundEntry, LedgerReader
 from service.migrate import migrate
@@ -21,6 +30,7 @@ from service.secrets_files import ensure_keys, read_keys
 from service.settings import Settings
 from tests.http_client import Client
 from tests.served import Served, free_port, served, touchstone
+from training.command_train import train_bundle
 
 
 @dataclass(frozen=True)
@@ -30,18 +40,49 @@ class Here:
     client: Client
     runtime: Runtime
     settings: Settings
+    transport: httpx.ASGITransport
+
+    async def new_key(self, *scopes: str) -> str:
+        """Return a fresh API key with these scopes."""
+        return await prepared_key(self.settings, scopes)
 
 
-async def prepared_key(settings: Settings) -> str:
-    """Migrate the database of `settings` and return an API key with every scope."""
+def settings_on(servers: EmbeddedServers, base: Path, **more: Any) -> Settings:
+    """Return settings for a service on `servers` that keeps its files under `base`."""
+    settings = Settings(
+        var=base / "var",
+        valkey={"url": servers.valkey_url},
+        postgres={"url": servers.postgres_url},
+        keys={"kek_file": base / "kek.key", "tag_key_file": base / "tag.key"},
+        **more,
+    )
+    for path, byte in ((settings.kek_path, b"k"), (settings.tag_key_path, b"t")):
+        path.write_bytes(byte * 32)
+        path.chmod(0o600)
+    shutil.copytree(_bundles(), settings.var / "bundles")
+    return settings
+
+
+@cache
+def _bundles() -> Path:
+    """Train a small bundle, once for all tests of a run."""
+    var = Path(tempfile.mkdtemp(prefix="touchstone-tests-"))
+    atexit.register(shutil.rmtree, var, ignore_errors=True)
+    settings = Settings(var=var)
+    until = datetime(2026, 11, 1, tzinfo=UTC)
+    console = Console(file=io.StringIO())
+    train_bundle(settings, console, source="simulator", events=3000, seed=1, until=until)
+    return var / "bundles"
+
+
+async def prepared_key(settings: Settings, scopes: Sequence[str] = tuple(SCOPES)) -> str:
+    """Migrate the database of `settings` and return an API key with these scopes."""
     assert settings.postgres.url is not None
     dsn = settings.postgres.url
     await migrate(dsn)
     connection = await asyncpg.connect(dsn)
     try:
-        _, key = await create_key(
-            connection, KeyHash(read_keys(settings).tag), "tests", list(SCOPES)
-        )
+        _, key = await create_key(connection, KeyHash(read_keys(settings).tag), "tests", scopes)
     finally:
         await connection.close()
     return key
@@ -56,7 +97,7 @@ async def service_here(settings: Settings) -> AsyncIterator[Here]:
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with Client(key, transport=transport) as client:
-            yield Here(client, app.state.runtime, settings)
+            yield Here(client, app.state.runtime, settings, transport)
 
 
 @contextmanager
@@ -92,7 +133,7 @@ async def entries(settings: Settings) -> list[FoundEntry]:
     dsn = settings.postgres.url
     ring = Keyring(FileKek(read_keys(settings).kek))
     async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
-        reader = LedgerReader(pool, ring)
+        reader = LedgerReader(pool, ring, settings.ledger.log_name)
         rows = await pool.fetch("SELECT entry_id FROM ledger_entry ORDER BY writer, seq")
         found = [await reader.find_by_entry_id(row["entry_id"], with_subject=True) for row in rows]
     return [entry for entry in found if entry is not None]

@@ -45,7 +45,10 @@ class RuleHitAnswer(_Answer):
 class StepUpAnswer(_Answer):
     """What to ask of the person before going on; present when the outcome is `challenge`."""
 
-    method: Annotated[str, Field(description="The step-up to ask for, such as `otp` or `3ds`.")]
+    method: Annotated[
+        str,
+        Field(description="The step-up to ask for, such as `one_time_code` or `three_d_secure`."),
+    ]
     delay_seconds: Annotated[
         int, Field(ge=0, description="Wait this long before the next attempt is let through.")
     ]
@@ -58,6 +61,7 @@ class VersionsAnswer(_Answer):
     bundle: str | None
     catalog: str
     policy: str
+    code: str
 
 
 class ScoreAnswer(_Answer):

@@ -56,8 +56,14 @@ _SCORE_EXAMPLE = {
             "mode": "live",
         }
     ],
-    "step_up": {"method": "otp", "delay_seconds": 0},
-    "versions": {"rule_set": "9b1f…", "bundle": "c27a…", "catalog": "51de…", "policy": "0a44…"},
+    "step_up": {"method": "one_time_code", "delay_seconds": 0},
+    "versions": {
+        "rule_set": "9b1f…",
+        "bundle": "c27a…",
+        "catalog": "51de…",
+        "policy": "0a44…",
+        "code": "77b2…",
+    },
     "degraded": [],
     "observed_at": "2026-11-22T08:15:30.412000+00:00",
     "latency_ms": 0.84,

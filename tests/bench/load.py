@@ -38,8 +38,9 @@ async def _client(
     writer.close()
 
 
-async def _load(port: int, path: str, key: str, clients: int, file: Path) -> dict[str, object]:
-    bodies = file.read_bytes().splitlines()
+async def _load(
+    port: int, path: str, key: str, clients: int, bodies: list[bytes]
+) -> dict[str, object]:
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
@@ -62,7 +63,8 @@ async def _load(port: int, path: str, key: str, clients: int, file: Path) -> dic
 def main() -> None:
     """Read PORT PATH KEY CLIENTS FILE (one JSON body a line) and print the result as JSON."""
     port, path, key, clients, file = sys.argv[1:6]
-    result = uvloop.run(_load(int(port), path, key, int(clients), Path(file)))
+    bodies = Path(file).read_bytes().splitlines()
+    result = uvloop.run(_load(int(port), path, key, int(clients), bodies))
     sys.stdout.write(json.dumps(result))
 
 

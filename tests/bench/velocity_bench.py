@@ -172,8 +172,8 @@ def main() -> None:
     with ValkeyServer(save="") as server:
         figures = uvloop.run(measure(server.connection_url))
     for name, value in figures._asdict().items():
-        print(f"{name:>24} {value:8.1f}")  # noqa: T201 - a bench prints
-    print(f"{'busy_to_new':>24} {figures.busy_to_new:8.2f}")  # noqa: T201 - a bench prints
+        print(f"{name:>24} {value:8.1f}")
+    print(f"{'busy_to_new':>24} {figures.busy_to_new:8.2f}")
 
 
 if __name__ == "__main__":

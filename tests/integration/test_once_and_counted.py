@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from service.embedded.servers import EmbeddedServers
+from service.embedded import EmbeddedServers
 from service.settings import Settings
 from tests.events import event
 from tests.http_client import Client
-from tests.running import entries, service_process
+from tests.running import entries, service_process, settings_on
 from tests.served import Served
 
 
@@ -23,15 +22,7 @@ def running(
     """`touchstone serve` with two workers on servers of its own."""
     base = tmp_path_factory.mktemp("once")
     with EmbeddedServers.start(base / "servers") as servers:
-        settings = Settings(
-            var=base / "var",
-            valkey={"url": servers.valkey_url},
-            postgres={"url": servers.postgres_url},
-            keys={"kek_file": base / "kek.key", "tag_key_file": base / "tag.key"},
-        )
-        for path in (settings.kek_path, settings.tag_key_path):
-            path.write_bytes(bytes(range(32)))
-            path.chmod(0o600)
+        settings = settings_on(servers, base)
         with service_process(settings, base / "service.log") as (served, key):
             yield served, key, settings
 
