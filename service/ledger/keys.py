@@ -170,15 +170,15 @@ class Keyring:
             self._subjects.move_to_end(subject_tag)
             return key
         key_id, secret = os.urandom(16), os.urandom(KEY_BYTES)
-        wrapped = self._wrapper.wrap(_subject_key_name(key_id), secret)
+        wrapped = self._wrapper.wrap(_subject_key_name(key_id, subject_tag), secret)
         key = self._subjects[subject_tag] = SubjectKey(key_id, subject_tag, secret, wrapped, False)
         if len(self._subjects) > self._max_subjects:
             self._subjects.popitem(last=False)
         return key
 
-    def open_subject_key(self, key_id: bytes, wrapped: bytes) -> bytes:
+    def open_subject_key(self, key_id: bytes, subject_tag: str, wrapped: bytes) -> bytes:
         """Return the key of a stored row. Raises as `KeyWrapper.unwrap`."""
-        return self._wrapper.unwrap(_subject_key_name(key_id), wrapped)
+        return self._wrapper.unwrap(_subject_key_name(key_id, subject_tag), wrapped)
 
     def forget_subject(self, subject_tag: str) -> None:
         """Drop the person's key: the next entry about them gets a fresh one (erasure)."""
@@ -194,8 +194,9 @@ def create_kek_file(path: Path) -> None:
         os.fsync(descriptor)
 
 
-def _subject_key_name(key_id: bytes) -> str:
-    return f"subject/{key_id.hex()}"
+def _subject_key_name(key_id: bytes, subject_tag: str) -> str:
+    # The tag is bound in: a key whose tag was changed would be missed by an erasure.
+    return f"subject/{key_id.hex()}/{subject_tag}"
 
 
 def _expand(key: bytes, info: bytes, length: int) -> bytes:

@@ -20,7 +20,8 @@ from service.ledger.seal import open_sealed
 from service.ledger.writer import LedgerWriter
 
 _FIND = """
-SELECT e.entry_id, e.header, e.core, e.event_key, e.body_hash, e.subject, k.key_id, k.wrapped
+SELECT e.entry_id, e.header, e.core, e.event_key, e.body_hash, e.subject,
+       k.key_id, k.subject_tag, k.wrapped
 FROM ledger_entry e
 LEFT JOIN entry_subject s ON $2 AND s.entry_id = e.entry_id
 LEFT JOIN subject_key k ON k.key_id = s.key_id
@@ -107,7 +108,9 @@ class LedgerReader:
             if found["subject"] is None or (with_subject and found["wrapped"] is None):
                 state = "erased"
             elif with_subject:
-                key = self._ring.open_subject_key(found["key_id"], found["wrapped"])
+                key = self._ring.open_subject_key(
+                    found["key_id"], found["subject_tag"], found["wrapped"]
+                )
                 subject, state = _opened(key, *place, "subject", found["subject"]), "open"
         return _entry(header, event_key, body_hash, core, subject, state)
 

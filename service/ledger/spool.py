@@ -19,6 +19,7 @@ from typing import NamedTuple
 from service.ledger.errors import SpoolBroken, SpoolFull
 
 SUFFIX = ".spool"
+DAMAGED = ".damaged"
 MAGIC = b"TSSPOOL1"
 MARK = b"\xf7GRP"
 _HEAD = struct.Struct(">4sII")
@@ -84,6 +85,14 @@ class Spool:
             pass
         os.close(descriptor)
         return None
+
+    @classmethod
+    def peek(cls, path: Path) -> Spool:
+        """Open a file for reading beside its owner. Raises `SpoolBroken`."""
+        try:
+            return cls(path, os.open(path, os.O_RDONLY), max_bytes=0)
+        except OSError as error:
+            raise SpoolBroken(f"cannot open {path}: {error.strerror}") from None
 
     @property
     def is_empty(self) -> bool:
@@ -154,7 +163,7 @@ class Spool:
 
     def keep_as_damaged(self) -> Path:
         """Rename the file so that nobody drains it again, let go of it and return its new path."""
-        kept = self.path.with_suffix(".damaged")
+        kept = self.path.with_suffix(DAMAGED)
         self.path.rename(kept)
         self.release()
         return kept
