@@ -151,7 +151,10 @@ def _row(section: str, node: yaml.Node, report: Report) -> Row | None:
         report.add(line, section, "each row must be a mapping of keys to values")
         return None
     keys = SECTIONS[section]
-    values = {key: _value(child) for key, child in _pairs(node, section, report)}
+    values = {
+        key: _value(child, keys[key][0] if key in keys else str)
+        for key, child in _pairs(node, section, report)
+    }
     name = values.get("name")
     entry = name if isinstance(name, str) else section
     before = len(report.problems)
@@ -176,14 +179,14 @@ def _pairs(node: yaml.MappingNode, entry: str, report: Report) -> Iterator[tuple
         yield key, child
 
 
-def _value(node: yaml.Node) -> Any:
+def _value(node: yaml.Node, kind: type) -> Any:
     if isinstance(node, yaml.SequenceNode):
-        return [_value(child) for child in node.value]
+        return [_value(child, str) for child in node.value]
     if isinstance(node, yaml.ScalarNode):
-        if node.tag == "tag:yaml.org,2002:bool":
+        if node.tag == "tag:yaml.org,2002:bool" and kind is bool:
             return node.value.lower() in {"true", "yes", "on"}
-        if node.tag == "tag:yaml.org,2002:str":
-            return node.value
+        if node.tag != "tag:yaml.org,2002:null":
+            return node.value  # as it is written: `no` is a text where a text is due
     return None
 
 

@@ -63,8 +63,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("curency", ["currency", "amount_minor"])
     ' Did you mean `currency`?'
     """
-    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    return f" Did you mean `{near[0]}`?" if near else ""
+    spelled = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), spelled, n=1, cutoff=0.6)
+    return f" Did you mean `{spelled[near[0]]}`?" if near else ""
 
 
 def problem_of(error: Any, known_fields: Iterable[str]) -> Problem:

@@ -8,6 +8,7 @@ repeats what the caller sent.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -25,6 +26,7 @@ _CARD = "A payment card number. Send the token of your payment provider instead.
 _CARD_KEY = "A field name here holds a payment card number."
 _REPEATED = "This field appears more than once in its object."
 _CURRENCY_PARTS = ("order", "payment", "coupon", "return")
+_CODE = re.compile(r"[A-Z]{3}")  # what is not a code at all is reported as such
 Path = tuple[str | int, ...]
 
 
@@ -202,9 +204,9 @@ def _unknown_currencies(tree: dict[str, Any], currencies: CurrencyTable) -> list
     for part in _CURRENCY_PARTS:
         inside = tree.get(part)
         code = inside.get("currency") if isinstance(inside, dict) else None
-        if isinstance(code, str) and len(code) == 3 and code not in currencies:
+        if isinstance(code, str) and _CODE.fullmatch(code) and code not in currencies:
             known = ", ".join(currencies.currencies)
             text = f"This shop has no rate for that currency. It has {known}."
-            hint = did_you_mean(code.upper(), currencies.currencies) if code.isalpha() else ""
+            hint = did_you_mean(code, currencies.currencies)
             problems.append(Problem(f"/{part}/currency", "unknown_currency", text + hint))
     return problems

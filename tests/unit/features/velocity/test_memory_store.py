@@ -5,6 +5,7 @@ from __future__ import annotations
 from features.velocity import memory_store
 from features.velocity.memory_series import Distinct, Sum
 from features.velocity.memory_store import MemoryVelocityStore
+from features.velocity.store import REPEAT_MS
 from tests.oracles.velocity_oracle import observation, plan
 
 
@@ -25,7 +26,7 @@ def test_idle_entities_and_old_replies_are_forgotten() -> None:
     store, count = MemoryVelocityStore(), plan("count", 1000)
     for n in range(memory_store._SWEEP_EVERY):
         store.observe_now(observation(f"e{n}", 10 * n, (count, 1), tag=f"u{n}"))
-    assert len(store._entities) <= (1000 + memory_store.REPEAT_MS) / 10 + 1
+    assert len(store._entities) <= (1000 + REPEAT_MS) / 10 + 1
     assert len(store._replies) <= memory_store._REPLIES_KEPT
     last = memory_store._SWEEP_EVERY - 1
     again = observation("x", 10 * last, (count, None), tag=f"u{last}")

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from features.catalog import DEFAULT_PATH, Catalog
+from features.entities import ENTITY_KINDS
+from features.event_types import EVENT_TYPES
+from features.fields import FIELD_TYPES, PRESENCE
+
+SERIES_NAMES = {"count", "sum", "distinct", "first_seen", "last_seen"}
+
+
+def test_the_shipped_catalog_offers_every_field_and_presence(catalog: Catalog) -> None:
+    assert set(FIELD_TYPES) | set(PRESENCE) <= set(catalog.fact_types)
+    assert set(catalog.fact_types.values()) == {"int", "double", "bool", "string"}
+
+
+def test_the_model_reads_forty_or_more_numbers_and_bools(catalog: Catalog) -> None:
+    assert len(catalog.model_features) >= 40
+    assert len(set(catalog.model_features)) == len(catalog.model_features)
+    assert {catalog.fact_types[name] for name in catalog.model_features} <= {
+        "int",
+        "double",
+        "bool",
+    }
+
+
+def test_every_kind_of_entity_has_a_series(catalog: Catalog) -> None:
+    kinds = {kind for name in EVENT_TYPES for kind in catalog.plan(name).entities}
+    assert kinds == set(ENTITY_KINDS)
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_a_plan_is_what_the_store_needs(catalog: Catalog, event_type: str) -> None:
+    plan = catalog.plan(event_type)
+    assert plan is catalog.plan(event_type)
+    for kind, of_kind in plan.entities.items():
+        for series in of_kind:
+            assert series.entity == kind
+            assert series.measure in SERIES_NAMES
+            assert series.windows_ms == tuple(sorted(set(series.windows_ms)))
+            assert series.retention_ms == series.windows_ms[-1]
+            assert series.where < len(plan.filters)
+            if series.measure.endswith("_seen"):
+                assert len(series.features) == 1
+            else:
+                assert len(series.features) == len(series.windows_ms)
+            assert set(series.features) <= set(catalog.fact_types)
+
+
+def test_features_are_named_entity_what_window(catalog: Catalog) -> None:
+    by_name = {
+        series.name: series
+        for name in EVENT_TYPES
+        for of_kind in catalog.plan(name).entities.values()
+        for series in of_kind
+    }
+    assert by_name["user_returns"].features == (
+        "user_returns_7d",
+        "user_returns_30d",
+        "user_returns_90d",
+    )
+    assert by_name["device_first_seen"].features == ("device_first_seen_seconds",)
+    assert catalog.fact_types["device_is_new"] == "bool"
+
+
+def test_what_the_type_alone_decides_is_no_filter_of_its_plan(catalog: Catalog) -> None:
+    checkout, login = catalog.plan("checkout"), catalog.plan("login")
+    assert checkout.filters == ()
+    assert "login.succeeded == false" in [condition.source for condition in login.filters]
+    users = {series.name: series for series in checkout.entities["device"]}
+    assert users["device_distinct_users"].where == -1
+    assert users["device_distinct_users"].writes
+    assert not users["device_signups"].writes
+
+
+def test_equal_content_has_an_equal_version_whatever_its_looks(tmp_path: Path) -> None:
+    text = DEFAULT_PATH.read_text("utf-8")
+    same = tmp_path / "same.yaml"
+    same.write_text(
+        "# another comment\n" + text.replace("windows: [1h, 24h]", "windows: [ 1h,  24h ]")
+    )
+    other = tmp_path / "other.yaml"
+    other.write_text(text.replace("windows: [10m, 1h]", "windows: [15m, 1h]"))
+    shipped = Catalog.load()
+    assert Catalog.load(same).version == shipped.version
+    assert Catalog.load(other).version != shipped.version
+    assert shipped.version.startswith(shipped.short_version)
+    assert len(shipped.version) == 64
+
+
+def test_the_schema_hash_moves_with_the_model_inputs_only(tmp_path: Path) -> None:
+    text = DEFAULT_PATH.read_text("utf-8")
+    shipped = Catalog.load()
+    variants = {
+        "fewer rules fields": (text.replace("  - {name: login.method, type: string}\n", ""), True),
+        "another filter": (text.replace("< 5000", "< 4000"), False),
+        "another window": (text.replace("windows: [10m, 1h]", "windows: [15m, 1h]"), False),
+    }
+    for name, (changed, is_same) in variants.items():
+        path = tmp_path / "changed.yaml"
+        path.write_text(changed)
+        assert (Catalog.load(path).schema_hash == shipped.schema_hash) is is_same, name
+
+
+def test_no_two_names_of_a_catalog_are_equal(catalog: Catalog) -> None:
+    names = [
+        feature
+        for name in EVENT_TYPES
+        for of_kind in catalog.plan(name).entities.values()
+        for series in of_kind
+        for feature in series.features
+    ]
+    by_type = itertools.groupby(sorted(set(names)))
+    assert all(len(list(group)) == 1 for _, group in by_type)
+    assert set(names) <= set(catalog.fact_types)
