@@ -23,7 +23,7 @@ def train(
     events: Annotated[
         int | None,
         typer.Option(
-            min=1000, max=10_000_000, help="Events of the simulator", show_default="35000"
+            min=1000, max=10_000_000, help="Events of the simulator", show_default="30000"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of simulator and trees")] = 1,

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from training.adapters import completejourney, fraud_ecommerce, online_retail
-from training.adapters.folder import data_folder
+from training.adapters.folder import DataMissing, data_folder
 from training.labelled import Labelled
 from training.simulator.stream import Traffic, simulate
 
 SIMULATOR = "simulator"
 SIMULATED_DAYS = 45
-SIMULATED_EVENTS = 35_000
+SIMULATED_EVENTS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ def open_source(
         raise UnknownSource(f"there is no source {name!r}; there are: {', '.join(SOURCES)}")
     # The first event is asked for here, so that a missing file is found before anything starts.
     rows = row.events(data_folder())
-    first = next(rows)
+    first = next(rows, None)
+    if first is None:
+        raise DataMissing(f"{name} in {data_folder()} holds no events")
     return Stream(name, _joined(first, rows), row.count)
 
 

@@ -98,8 +98,8 @@ class Figures:
         return self.total[0].events + self.total[1].events
 
     def honest_people(self) -> set[str]:
-        """Return everybody without a single abusive event."""
-        return self.total[0].people - self.total[1].people
+        """Return everybody with an honest event; whoever was attacked is one of them."""
+        return self.total[0].people
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""

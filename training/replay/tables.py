@@ -51,7 +51,7 @@ def _types(figures: Figures) -> Table:
     table.add_column("events", justify="right")
     for outcome in OUTCOMES:
         table.add_column(outcome, justify="right", style=_STYLES[outcome])
-    table.add_column("top reasons", overflow="fold")
+    table.add_column("top reasons", overflow="fold", min_width=36)
     table.add_column("p50 ms", justify="right")
     table.add_column("p99 ms", justify="right")
     for name, row in sorted(figures.types.items()):
