@@ -30,6 +30,7 @@ from rules.policy_file import read_policy
 # A gap of one of these families leaves facts without a value, so it explains unknown rules.
 # ("velocity:device" is of the family "velocity".) A missing model takes no fact away.
 KNOWLEDGE_GAPS = frozenset({"velocity", "profiles"})
+_FAILED = (HitStatus.ERROR, HitStatus.UNKNOWN)
 _STEP_UP_RANK = {method: rank for rank, method in enumerate(STEP_UP_METHODS)}
 
 
@@ -111,7 +112,7 @@ def settle(
         missing.add("model")
     all_hits = tuple(hits)
     live = [hit for hit in all_hits if hit.mode == "live" and hit.status is HitStatus.HIT]
-    failed = _failed_rules(all_hits, missing) if len(live) < len(all_hits) else ()
+    failed = [hit for hit in all_hits if hit.mode == "live" and hit.status in _FAILED]
     by_score = row.outcome_of(score)
     floors = _floors(row, missing, bool(failed))
 
@@ -122,6 +123,8 @@ def settle(
         outcome, decided_by = Outcome.DECLINE, _names(hard)
     elif allow:
         outcome, decided_by = Outcome.APPROVE, _names(allow)
+    elif not live and not floors and by_score is Outcome.APPROVE:
+        outcome, decided_by = by_score, ()
     else:
         outcome = max((by_score, *(hit.outcome for hit in live), *floors.values()))
         decided_by = ()
@@ -134,21 +137,16 @@ def settle(
             )
             if outcome is Outcome.CHALLENGE:
                 step_up = _step_up(row, deciding, by_score is outcome or outcome in floors.values())
-    degraded = tuple(sorted(missing.union(failed)))
+    degraded = tuple(sorted(missing.union(_unexplained(failed, missing))))
     return Decision(outcome, (), all_hits, step_up, degraded, by_score, decided_by)
 
 
-def _failed_rules(hits: Iterable[RuleHit], gaps: Iterable[str]) -> tuple[str, ...]:
-    """Return `rule:<id>` for the live rules that failed and that no gap explains."""
+def _unexplained(failed: Iterable[RuleHit], gaps: Iterable[str]) -> Iterable[str]:
+    """Return `rule:<id>` for the failed rules, without those that lacked what a gap explains."""
     is_explained = any(gap.partition(":")[0] in KNOWLEDGE_GAPS for gap in gaps)
-    return tuple(
-        f"rule:{hit.rule_id}"
-        for hit in hits
-        if hit.mode == "live"
-        and (
-            hit.status is HitStatus.ERROR or (hit.status is HitStatus.UNKNOWN and not is_explained)
-        )
-    )
+    return [
+        f"rule:{hit.rule_id}" for hit in failed if hit.status is HitStatus.ERROR or not is_explained
+    ]
 
 
 def _floors(row: Row, gaps: Iterable[str], has_failed_rules: bool) -> dict[str, Outcome]:
