@@ -108,6 +108,20 @@ async def test_a_killed_server_fails_fast_and_comes_back(
         assert await count(store, "d", 0.2) == 0
 
 
+async def test_a_lost_connection_is_back_before_anybody_asks(
+    connection: ValkeyConnection, server: ValkeyServer
+) -> None:
+    await connection.ping(1)
+    port = server.port
+    server.terminate()
+    with ValkeyServer(port=port, save="") as returned:
+        await asyncio.sleep(0.6)
+        other = ValkeyConnection(returned.connection_url)
+        (clients,) = await other.call(("CLIENT", "LIST"), timeout_s=1)
+        assert len(clients.splitlines()) == 2
+        await other.close()
+
+
 async def test_calls_in_flight_fail_when_the_server_dies(
     store: ValkeyVelocityStore, connection: ValkeyConnection, server: ValkeyServer
 ) -> None:
@@ -214,6 +228,30 @@ async def test_each_refusal_has_a_word(answer: bytes, reason: str) -> None:
     port = peer.sockets[0].getsockname()[1]
     connection = ValkeyConnection(f"redis://127.0.0.1:{port}")
     assert await why(count(ValkeyVelocityStore(connection), "a", 0.1)) == reason
+    await connection.close()
+    peer.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_never_answers_again_is_replaced() -> None:
+    """The peer forgets its first connection after the greeting, as a dead network would."""
+    greeted = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal greeted
+        greeted += 1
+        answers = 1 if greeted == 1 else 1000
+        while await reader.read(65536):
+            if answers:
+                writer.write(b"+PONG\r\n")
+                answers -= 1
+        writer.close()
+
+    peer = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connection = ValkeyConnection(f"redis://127.0.0.1:{peer.sockets[0].getsockname()[1]}")
+    assert await why(connection.ping(BUDGET_S)) == "timeout"
+    await until(lambda: connection.ping(BUDGET_S))
+    assert greeted == 2
     await connection.close()
     peer.close()
     await asyncio.sleep(0.01)
