@@ -96,7 +96,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            asyncpg.create_pool(dsn, min_size=1, max_size=POOL_CONNECTIONS)
+            asyncpg.create_pool(dsn, min_size=0, max_size=POOL_CONNECTIONS)
         )
         ring = Keyring(FileKek(keys.kek))
         ledger = await LedgerWriter.start(

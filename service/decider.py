@@ -22,7 +22,7 @@ from features.tags import Tagger
 from features.vector import Facts, assemble
 from features.velocity.observation import Observation
 from features.velocity.store import VelocityStore, VelocityUnavailable
-from rules.decision import Decision, Outcome, Reason
+from rules.decision import Decision, Reason
 from rules.engine import Engine
 from rules.policy import Policy, settle
 from service.accepted import Accepted
@@ -176,10 +176,10 @@ class Decider:
         return None
 
     def _reasons(self, decision: Decision, facts: Facts) -> Sequence[Reason]:
-        """Return up to four reasons; the model is asked only when the outcome is not approve."""
+        """Return up to four reasons; the model is asked only when its score is a cause."""
         causes: Sequence[tuple[str, float]] = ()
         scorer = self._brain.scorer
-        if decision.outcome is not Outcome.APPROVE and scorer is not None:
+        if decision.is_explained_by_model and scorer is not None:
             try:
                 causes = scorer.explain(facts.row())
             except Exception:  # an explanation is never worth the decision

@@ -22,6 +22,8 @@ from service.recorded import LedgerRecord
 from service.settings import Settings
 
 PING_SECONDS = 0.5
+# An entry takes 2 to 4 KB; a spool with less room than this counts as full.
+ENTRY_BYTES = 8192
 
 
 class State(TypedDict):
@@ -57,7 +59,7 @@ class Runtime:
         if not postgres["ok"]:
             spooled = self.ledger.status().spooled_bytes
             ledger = State(
-                ok=spooled < self.settings.ledger.spool_max_bytes,
+                ok=spooled + ENTRY_BYTES < self.settings.ledger.spool_max_bytes,
                 detail=f"{postgres['detail']}; {spooled} bytes wait in the spool",
             )
         scorer = self.brain.scorer

@@ -47,12 +47,18 @@ class Here:
         return await prepared_key(self.settings, scopes)
 
 
-def settings_on(servers: EmbeddedServers, base: Path, **more: Any) -> Settings:
-    """Return settings for a service on `servers` that keeps its files under `base`."""
+def settings_on(
+    servers: EmbeddedServers, base: Path, *, patient_ms: int | None = None, **more: Any
+) -> Settings:
+    """Return settings for a service on `servers` that keeps its files under `base`.
+
+    `patient_ms` replaces the time budgets in tests that are about something else than time.
+    """
     settings = Settings(
         var=base / "var",
-        valkey={"url": servers.valkey_url},
+        valkey={"url": servers.valkey_url, "budget_ms": 40 if patient_ms is None else patient_ms},
         postgres={"url": servers.postgres_url},
+        http={"budget_ms": 150 if patient_ms is None else patient_ms},
         keys={"kek_file": base / "kek.key", "tag_key_file": base / "tag.key"},
         **more,
     )
@@ -120,6 +126,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
     assert settings.valkey.url is not None
     assert settings.postgres.url is not None
     return {
+        "TOUCHSTONE_HTTP__BUDGET_MS": str(settings.http.budget_ms),
+        "TOUCHSTONE_VALKEY__BUDGET_MS": str(settings.valkey.budget_ms),
         "TOUCHSTONE_VALKEY__URL": settings.valkey.url,
         "TOUCHSTONE_POSTGRES__URL": settings.postgres.url,
         "TOUCHSTONE_KEYS__KEK_FILE": str(settings.kek_path),

@@ -22,7 +22,7 @@ def running(
     """`touchstone serve` with two workers on servers of its own."""
     base = tmp_path_factory.mktemp("once")
     with EmbeddedServers.start(base / "servers") as servers:
-        settings = settings_on(servers, base)
+        settings = settings_on(servers, base, patient_ms=10_000)
         with service_process(settings, base / "service.log") as (served, key):
             yield served, key, settings
 
