@@ -100,12 +100,6 @@ class Language:
 
     def compile(self, source: str) -> tuple[Any, list[ExpressionProblem]]:
         """Return the compiled boolean expression, or None and every problem."""
-        try:
-            expression = self._env.compile(source)
-        except RuntimeError as error:  # the runtime's only kind of error here
-            return None, _explain(source, str(error), self.fact_types)
-        except (ValueError, TypeError):
-            return None, [ExpressionProblem(1, 1, "cel", "the text is no valid Unicode")]
         problems = [
             ExpressionProblem(
                 *_position(source, name.start),
@@ -116,11 +110,19 @@ class Language:
             for name in names_in(source)
             if name.text == "has" and name.is_called and not name.is_member
         ]
+        if problems:
+            return None, problems
+        try:
+            expression = self._env.compile(source)
+        except RuntimeError as error:  # the runtime's only kind of error here
+            return None, _explain(source, str(error), self.fact_types)
+        except (ValueError, TypeError):
+            return None, [ExpressionProblem(1, 1, "cel", "the text is no valid Unicode")]
         kind = expression.return_type()
-        if not problems and kind != cel.Type.BOOL:
-            message = f"the expression is a {kind.name().lower()}, not a bool"
-            problems.append(ExpressionProblem(1, 1, "cel-not-bool", message, "compare it"))
-        return (None, problems) if problems else (expression, [])
+        if kind != cel.Type.BOOL:
+            message = f"the expression gives {kind.name().lower()}, not bool"
+            return None, [ExpressionProblem(1, 1, "cel-not-bool", message, "compare it")]
+        return expression, []
 
     def compile_list(self, sources: list[str]) -> Any:
         """Return the list of these boolean expressions as one expression, or None.
@@ -216,6 +218,7 @@ def _explain_one(
         )
     if message.startswith("Syntax error"):
         detail = _EXPECTING.sub("", message.removeprefix("Syntax error: "))
+        detail = detail.replace("token recognition error at:", "cannot read")
         if "'<EOF>'" in detail:
             detail = "the expression ends too early"
         return ExpressionProblem(line, column, "cel-syntax", detail, _syntax_hint(source))
@@ -236,15 +239,20 @@ def _undeclared(
         last = name.text.rsplit(".", 1)[-1]
         if name.is_called and (word == last or at == name.end):
             message, hint = f"unknown function '{last}'", did_you_mean(last, FUNCTIONS)
-            return ExpressionProblem(line, column, "cel-function", message, hint)
-        hint = did_you_mean(name.text, fact_types)
+            place = _position(source, name.end - len(last))
+            return ExpressionProblem(*place, "cel-function", message, hint)
+        hint = did_you_mean(name.text, _offered(name.text, fact_types))
         place = _position(source, name.start)
         return ExpressionProblem(*place, "cel-name", f"unknown name '{name.text}'", hint)
     if source[at : at + 1] == "(":
         hint = did_you_mean(word, FUNCTIONS)
         return ExpressionProblem(line, column, "cel-function", f"unknown function '{word}'", hint)
-    hint = did_you_mean(word, fact_types)
+    hint = did_you_mean(word, _offered(word, fact_types))
     return ExpressionProblem(line, column, "cel-name", f"unknown name '{word}'", hint)
+
+
+def _offered(word: str, fact_types: Mapping[str, str]) -> list[str]:
+    return [name for name in fact_types if name.startswith(KNOWN) == word.startswith(KNOWN)]
 
 
 def _type_hint(kinds: list[str]) -> str:

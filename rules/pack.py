@@ -108,15 +108,13 @@ def _rule(node: Node, owner: str, problems: list[Diagnostic]) -> Rule | None:
         message = "valid_until is not later than valid_from"
         problems.append(part["valid_until"].diagnose("bad-validity", message))
     when = reader.text("when", "")
-    if not identifier or not when or not outcome:
-        return None
-    return Rule(
-        id=identifier,
+    rule = Rule(
+        id=identifier or f"line-{node.line}",  # only to find its other problems
         description=reader.text("description", ""),
         owner=reader.text("owner", owner),
         event_types=reader.texts("event_types"),
         when=when,
-        outcome=Outcome(outcome),
+        outcome=Outcome(outcome or "decline"),
         reason=reader.text("reason", ""),
         threshold=_threshold(part.get("threshold"), problems),
         mode=cast("Mode", reader.one_of("mode", MODES, "live")),
@@ -128,6 +126,7 @@ def _rule(node: Node, owner: str, problems: list[Diagnostic]) -> Rule | None:
         examples=_examples(part.get("examples"), problems),
         node=node,
     )
+    return rule if when else None
 
 
 def _check_combination(

@@ -126,7 +126,7 @@ ALONE = [(each, Engine(RuleSet.of([each]), FACT_TYPES)) for each in RULES]
 
 @settings(max_examples=300, deadline=None)
 @given(
-    stream=st.lists(st.tuples(some_facts(wrong=False), st.integers(1, 60)), min_size=1, max_size=4),
+    stream=streams(),
     at=st.one_of(st.none(), st.sampled_from([START + timedelta(hours=h) for h in (-1, 1, 13, 30)])),
 )
 def test_lists_answer_like_single_rules(
