@@ -8,6 +8,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,7 +113,8 @@ def service_process(
 ) -> Iterator[tuple[Served, str]]:
     """Run `touchstone serve` on the servers that `settings` name; yield it and an API key."""
     ensure_keys(settings)
-    key = asyncio.run(prepared_key(settings))
+    with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
+        key = thread.submit(asyncio.run, prepared_key(settings)).result()
     port = free_port()
     command = touchstone(
         "serve", "--port", str(port), "--workers", str(workers), "--var", str(settings.var)

@@ -14,7 +14,7 @@ def stream_bodies(count: int, run: str) -> list[bytes]:
     """Return simulated events of every type, honest and abusive, with ids of this `run`."""
     now = datetime.now(UTC)
     traffic = Traffic(
-        events=count, seed=SEED, since=now - timedelta(days=2), until=now, run=run, population=2000
+        events=count, seed=SEED, since=now - timedelta(days=2), until=now, run=run, population=count
     )
     return [
         json.dumps(labelled.event | {"occurred_at": now.isoformat()}).encode()
