@@ -25,8 +25,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TOUCHSTONE_"
-# Read by the test-suite, not by the service.
-OUTSIDE_NAMES = frozenset({"TOUCHSTONE_DATA"})
+# Not settings of the service: where tests find data sets, and the key of `touchstone replay`.
+OUTSIDE_NAMES = frozenset({"TOUCHSTONE_DATA", "TOUCHSTONE_API_KEY"})
 
 # ISO 4217 minor units that differ from 2.
 MINOR_UNITS = {

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from service.settings import Settings
 
 Result = TypeVar("Result")
+CONNECT_SECONDS = 10
 
 
 class DatabaseError(Exception):
@@ -22,9 +23,24 @@ class DatabaseError(Exception):
 
 
 def with_database(settings: Settings, act: Callable[[Any], Awaitable[Result]]) -> Result:
-    """Run `act` on an asyncpg connection and return its result.
+    """Run `act` on an asyncpg connection and return its result. Raises as `with_dsn` does."""
 
-    Raises `DatabaseError`, `EmbeddedError`, `KeyFileError` and what `act` raises.
+    async def connected(dsn: str) -> Result:
+        import asyncpg
+
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+        try:
+            return await act(connection)
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+
+    return with_dsn(settings, connected)
+
+
+def with_dsn(settings: Settings, act: Callable[[str], Awaitable[Result]]) -> Result:
+    """Run `act` with the URL of the database and return its result.
+
+    Raises `DatabaseError`, `EmbeddedError`, `KeyFileError`, `MigrationError` and what `act` raises.
     """
     from service.embedded import attach_or_start
     from service.secrets_files import ensure_keys
@@ -41,19 +57,14 @@ def with_database(settings: Settings, act: Callable[[Any], Awaitable[Result]]) -
         return asyncio.run(_run(urls.postgres_url, act))
 
 
-async def _run(dsn: str, act: Callable[[Any], Awaitable[Result]]) -> Result:
+async def _run(dsn: str, act: Callable[[str], Awaitable[Result]]) -> Result:
     import asyncpg
 
     from service.migrate import migrate
 
     try:
         await migrate(dsn)
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            return await act(connection)
-        finally:
-            await connection.close(timeout=5)
+        return await act(dsn)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseError(
-            f"PostgreSQL cannot be used: {str(error).strip() or type(error).__name__}"
-        ) from error
+        text = str(error).strip() or type(error).__name__
+        raise DatabaseError(f"PostgreSQL cannot be used: {text}") from error
