@@ -6,12 +6,13 @@ it started is stopped with it, and the next run goes on where this one ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -47,6 +48,7 @@ def run_demo(var: Path | None, *, port: int, events: int, wait: bool) -> bool:
     out, err = results(), messages()
     with _signals_leave():
         try:
+            _check_port(settings.http.host, port)
             _ensure_model(settings, out, err)
             err.print("Starting Valkey, PostgreSQL and the API …")
             environment = {"TOUCHSTONE_CLOCK": "event"}
@@ -59,6 +61,9 @@ def run_demo(var: Path | None, *, port: int, events: int, wait: bool) -> bool:
                     err.print("Stopping …")
         except KeyboardInterrupt:
             return True
+        except LaunchError as error:
+            # What the child said begins with the word that the command line puts there again.
+            raise LaunchError(str(error).removeprefix("error: ")) from None
 
 
 def _show(
@@ -83,6 +88,14 @@ def _show(
     while service.process.poll() is None:
         time.sleep(_WATCH_SECONDS)
     raise LaunchError(f"the service ended; its log is {settings.var / 'run' / 'service.log'}")
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say that a port is taken before a model is trained for nothing."""
+    if not port:
+        return
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        raise LaunchError(f"something answers on {host} port {port}; --port chooses another port")
 
 
 def _ensure_model(settings: Settings, out: Console, err: Console) -> None:
@@ -144,7 +157,7 @@ def _next_step(url: str, key: str) -> str:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals_leave() -> Iterator[None]:
     """Let SIGTERM and a closed terminal leave through every `with`, as Ctrl-C does."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
