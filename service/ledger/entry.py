@@ -132,10 +132,9 @@ def parse_header(header: bytes) -> Header:
         and _is(_LOG, raw["log"])
         and _is(_ID, raw["writer"])
         and _is(_TYPE, raw["type"])
-        and isinstance(raw["seq"], int)
+        and type(raw["seq"]) is int  # True and 1.0 are equal to 1, and other bytes
         and raw["seq"] >= 1
-        and isinstance(raw["v"], int)
-        and not isinstance(raw["v"], bool)
+        and type(raw["v"]) is int
         and isinstance(raw["versions"], dict)
         and all(_is(_NAME, name) and _is(_HASH, text) for name, text in raw["versions"].items())
         and isinstance(raw["blocks"], dict)

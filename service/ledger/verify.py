@@ -136,7 +136,7 @@ class _Verifier:
             self._report.add("incomplete", "block_missing", where, block)
         elif sealed is not None and named is None:
             self._report.add("invalid", "block_extra", where, block)
-        elif sealed and named and hashlib.sha256(sealed).hexdigest() != named[1]:
+        elif sealed is not None and named and hashlib.sha256(sealed).hexdigest() != named[1]:
             self._report.add("invalid", "block_hash", where, block)
 
     def _open(self, ring: Keyring, where: str, header: Header, row: Any) -> None:
