@@ -16,6 +16,7 @@ import hiredis
 
 from features.velocity.connection import ValkeyConnection
 from features.velocity.observation import Observation, SeriesPlan, SeriesRead
+from features.velocity.store import VelocityUnavailable
 from features.velocity.wire import Command, Reply, refusal
 
 _MEASURES = {"count": "c", "sum": "s", "distinct": "d", "first_seen": "f", "last_seen": "l"}
@@ -82,7 +83,10 @@ class ValkeyVelocityStore:
         for shape, reply in zip(shapes, replies, strict=True):
             if isinstance(reply, hiredis.ReplyError):
                 raise refusal(reply)
-            answer.update(zip(shape.features, reply, strict=True))
+            try:
+                answer.update(zip(shape.features, reply, strict=True))
+            except (TypeError, ValueError):
+                raise VelocityUnavailable("protocol", "not an answer of our function") from None
             for name in shape.seen:
                 if answer[name] < 0:
                     del answer[name]

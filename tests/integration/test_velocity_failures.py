@@ -213,6 +213,8 @@ async def test_a_socket_file_works_as_well(tmp_path_factory: pytest.TempPathFact
         (b"-READONLY You can't write against a read only replica.\r\n", "readonly"),
         (b"-ERR something else\r\n", "error"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "protocol"),
+        (b"+OK\r\n", "protocol"),
+        (b":1\r\n", "protocol"),
         (b"", "timeout"),
     ],
 )

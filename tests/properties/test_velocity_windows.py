@@ -129,7 +129,9 @@ bursts = st.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_a_hot_key_agrees_with_the_oracle(valkey: Bench, stream: list[tuple[int, int, int]]) -> None:
+def test_a_hot_key_agrees_with_the_oracle(
+    valkey: Bench, stream: list[tuple[int, int, int]]
+) -> None:
     """Bursts of up to 60 events at one device, sent at once as one pipeline, with trimming."""
     series = tuple(plan(measure, 1000, 50) for measure in ("count", "sum", "distinct"))
     example, now, events = next(_examples), START_MS, itertools.count()
