@@ -14,7 +14,8 @@ from itertools import compress
 from operator import itemgetter
 from typing import Any
 
-from rules.cel import KNOWN, Language
+from rules.cel import Language
+from rules.cel_problems import KNOWN
 from rules.decision import RuleHit
 from rules.rule import Rule
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rules.batch import Batch, CompiledRule
-from rules.cel import KNOWN, Language
+from rules.cel import Language
+from rules.cel_problems import KNOWN
 from rules.decision import HitStatus
 from rules.diagnostic import Diagnostic, did_you_mean, render
 from rules.document import Node

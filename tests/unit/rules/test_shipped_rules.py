@@ -1,0 +1,123 @@
+"""The rules, the policy and the reason texts as they are shipped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rules
+from features.catalog import Catalog
+from features.event_types import EVENT_TYPES
+from features.fields import PRESENCE
+from rules.check import check_rules, render
+from rules.decision import Outcome
+from rules.engine import Engine
+from rules.policy import Policy
+from rules.reasons import Reasons
+from rules.rule import Rule
+from rules.ruleset import RuleSet
+
+HERE = Path(rules.__file__).parent
+MODEL_CODES = {
+    "MODEL_DEVICE_SHARED",
+    "MODEL_ACCOUNT_NEW",
+    "MODEL_VELOCITY_HIGH",
+    "MODEL_COUPON_BEHAVIOUR",
+    "MODEL_RETURN_BEHAVIOUR",
+    "MODEL_LOGIN_BEHAVIOUR",
+    "MODEL_PAYMENT_BEHAVIOUR",
+    "MODEL_NETWORK",
+    "MODEL_DEVICE_SIGNALS",
+    "MODEL_BASKET",
+    "MODEL_EMAIL",
+    "MODEL_OTHER",
+}
+RULES = RuleSet.load(HERE / "packs").rules
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.load()
+
+
+def known_facts(catalog: Catalog, event_type: str) -> set[str]:
+    """Return the facts that an event of a type can have."""
+    plan = catalog.plan(event_type)
+    names = {*PRESENCE, *catalog.fields, *(name for name, _ in catalog.event_functions)}
+    for series in plan.entities.values():
+        names.update(feature for each in series for feature in each.features)
+    names.update(is_new for _, is_new, _ in plan.novelty)
+    names.update(name for name, over, under in catalog.ratios if {over, under} <= names)
+    return names
+
+
+def test_everything_shipped_is_right(catalog: Catalog) -> None:
+    """Each rule compiles, can be known for its types, has its texts, and answers its examples."""
+    found = check_rules(
+        HERE / "packs",
+        catalog.fact_types,
+        event_types=EVENT_TYPES,
+        reasons=HERE / "reasons.yaml",
+        policy=HERE / "policy.yaml",
+        available={name: known_facts(catalog, name) for name in EVENT_TYPES},
+    )
+    assert not found, render(found)
+
+
+def test_there_are_forty_live_rules(catalog: Catalog) -> None:
+    """The figures of the bench are for forty rules and more."""
+    assert sum(rule.mode == "live" for rule in RULES) >= 40
+    assert Engine(RuleSet.of(RULES), catalog.fact_types).evaluate("checkout", {}) is not None
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_each_rule_shows_itself(rule: Rule) -> None:
+    """Each rule has two to five examples, and says where its numbers come from."""
+    assert 2 <= len(rule.examples) <= 5
+    assert len(rule.threshold.source) > 20
+    assert len(rule.threshold.false_alarms) > 20
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_what_an_absent_part_means(rule: Rule, catalog: Catalog) -> None:
+    """An event without the parts that a rule looks at is no hit, and not unknown."""
+    engine = Engine(RuleSet.of([rule]), catalog.fact_types)
+    bare = {
+        **dict.fromkeys(PRESENCE, False),
+        "login.succeeded": False,
+        "return_request.reason": "other",
+        "return_request.amount_base_minor": 1,
+    }
+    for event_type in rule.event_types:
+        assert engine.evaluate(event_type, bare) == []
+
+
+def test_nobody_is_locked_out() -> None:
+    """Rules on log-ins delay and challenge; none refuses, for an attacker could trigger it."""
+    of_login = [rule for rule in RULES if "login" in rule.event_types]
+    assert of_login
+    assert {rule.outcome for rule in of_login} == {Outcome.CHALLENGE}
+    by_account = [r for r in of_login if re.search(r"\buser_login", r.when) and "new" not in r.id]
+    assert by_account
+    assert max(rule.delay_seconds for rule in by_account) <= 30
+    row = Policy.load(HERE / "policy.yaml").row("login")
+    assert row.outcome_of(1.0) is Outcome.CHALLENGE
+
+
+def test_reasons_are_those_that_are_given() -> None:
+    """Each code is some rule's, the model's or the policy's, in both languages, without numbers."""
+    reasons = Reasons.load(HERE / "reasons.yaml").texts
+    kinds = {kind: {c for c, r in reasons.items() if r.kind == kind} for kind in ("rule", "model")}
+    assert kinds["rule"] == {rule.reason for rule in RULES}
+    assert kinds["model"] == MODEL_CODES
+    for reason in reasons.values():
+        assert not re.search(r"\d", reason.en + reason.zh), reason.code
+        assert reason.en.isascii()
+        assert re.search(r"[\u4e00-\u9fff]", reason.zh), reason.code
+
+
+def test_the_policy_names_every_event_type() -> None:
+    """No shipped event type falls to the default row unseen."""
+    assert set(Policy.load(HERE / "policy.yaml").rows) == set(EVENT_TYPES)
