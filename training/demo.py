@@ -76,7 +76,8 @@ def _show(
     wait: bool,
 ) -> bool:
     key = demo_key(settings)
-    out.print(f"\nTouchstone answers at [bold]{service.url}[/] (documentation: {service.url}/docs)")
+    documentation = f"{service.url}/openapi.json"
+    out.print(f"\nTouchstone answers at [bold]{service.url}[/] (documentation: {documentation})")
     out.print(f"Demo API key: [bold]{key}[/]\n")
     last = DemoState.load(settings.var)
     traffic = next_traffic(last, events, datetime.now(UTC))

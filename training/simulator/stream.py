@@ -38,6 +38,8 @@ ATTACKS: tuple[Scenario, ...] = (
 # Means over long runs of the scenarios as they are (a test keeps them close).
 _EVENTS_PER_VISIT = 3.4
 _EVENTS_PER_ATTACK = 26.0
+_PEAK_SECONDS = 3600.0
+_SLOT_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class _Sessions:
         """Return the next step of all sessions; None at the end of the time."""
         while self._arrival < self._end and (not self._heap or self._arrival <= self._heap[0][0]):
             self._open(self._arrival)
-            self._arrival += self._pause(wanted)
+            self._arrival = self._next_arrival(wanted)
         if not self._heap or self._heap[0][0] > self._end:
             return None
         _, number, step, name, session = self._heap[0]
@@ -119,7 +121,7 @@ class _Sessions:
         if self._until_attack <= 0:
             self._until_attack += self._attack_gap()
             self._start(self._next_attack(), at)
-        elif any(begin <= at < begin + 3600 for begin in self._peaks):
+        elif any(begin <= at < begin + _PEAK_SECONDS for begin in self._peaks):
             self._start(flash_sale_visit, at)
         else:
             self._start(rng.choices(HONEST, _HONEST_SHARES)[0], at)
@@ -131,13 +133,22 @@ class _Sessions:
         name = scenario.__name__
         heapq.heappush(self._heap, (first.at, self._opened, first, name, session))
 
-    def _pause(self, wanted: int) -> float:
-        """Return seconds to the next arrival: what is left to emit over the time that is left."""
-        left = max(self._end - self._arrival, 1.0)
+    def _next_arrival(self, wanted: int) -> float:
+        """Return when the next session starts: what is left to emit over the time that is left.
+
+        The rate holds for half an hour; a pause that would be longer is drawn anew from there,
+        which a Poisson process, having no memory, does not notice.
+        """
+        at = self._arrival
         visits = max(wanted * (1 - self._share) / _EVENTS_PER_VISIT, 1.0)
-        busy = any(begin <= self._arrival < begin + 3600 for begin in self._peaks)
-        rate = visits / left * _rhythm(self._arrival) * (6.0 if busy else 1.0)
-        return self._world.rng.expovariate(rate)
+        while at < self._end:
+            busy = any(begin <= at < begin + _PEAK_SECONDS for begin in self._peaks)
+            rate = visits / max(self._end - at, 1.0) * _rhythm(at) * (6.0 if busy else 1.0)
+            pause = self._world.rng.expovariate(rate)
+            if pause <= _SLOT_SECONDS:
+                return at + pause
+            at += _SLOT_SECONDS
+        return self._end
 
     def _attack_gap(self) -> float:
         """Return honest events up to the next attack."""
