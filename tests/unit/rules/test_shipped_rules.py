@@ -121,3 +121,17 @@ def test_reasons_are_those_that_are_given() -> None:
 def test_the_policy_names_every_event_type() -> None:
     """No shipped event type falls to the default row unseen."""
     assert set(Policy.load(HERE / "policy.yaml").rows) == set(EVENT_TYPES)
+
+
+def test_the_readme_names_every_rule_and_reason() -> None:
+    """What is shipped is documented."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    for rule in RULES:
+        outcome = (
+            rule.outcome if rule.precedence == "normal" else f"{rule.precedence} {rule.outcome}"
+        )
+        assert re.search(rf"^\| `{rule.id}` \| {outcome}.*`{rule.reason}`", text, re.MULTILINE), (
+            rule.id
+        )
+    for code in Reasons.load(HERE / "reasons.yaml").texts:
+        assert f"`{code}`" in text, code
