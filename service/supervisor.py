@@ -19,14 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from service.embedded import EmbeddedError, EmbeddedServers
 
 # Requests under way get this long to finish: far above any time budget of one.
 DRAIN_SECONDS = 5
 STOP_SECONDS = 15.0
+PING_SECONDS = 1.0
+# Loading rules and model holds the interpreter for a second or so; on a machine that is busy with
+# other things for ten times as long.
+HUNG_SECONDS = 30.0
+# A worker that cannot start again (a database that is down) is tried at this pace, in all.
+RETRY_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Message = MutableMapping[str, Any]
@@ -72,29 +78,65 @@ class Supervisor(Multiprocess):
         self._servers = servers
         self._on_ready = on_ready
         self._is_announced = False
+        self._was_ready = False
+        self._has_failed = False
+        self._last_answer: dict[int, float] = {}
+        self._next_try = 0.0
 
     def run_until_stopped(self) -> bool:
         """Run; return False if the workers could not start."""
         self.run()
-        return all(process.exitcode != STARTUP_FAILURE for process in self.processes)
+        return not self._has_failed
 
     def keep_subprocess_alive(self) -> None:
-        """Replace dead workers and servers, and say so once everything answers."""
-        before = [process.pid for process in self.processes]
-        super().keep_subprocess_alive()
-        for pid in before:
-            if pid is not None and pid not in [process.pid for process in self.processes]:
-                _forget_metrics(pid)
-                self._is_announced = False
-        if self._servers is not None and not self.should_exit.is_set():
+        """Replace dead and hung workers, revive dead servers, and say so once all answer.
+
+        Called by uvicorn's loop twice a second.
+        """
+        if self.should_exit.is_set() or self.signal_queue:
+            return  # Ctrl-C reaches the workers too: that they end is no failure
+        if self._servers is not None:
             try:
                 for name in self._servers.revive():
                     log.warning("%s had died and runs again", name)
             except (EmbeddedError, OSError) as error:
                 log.warning("%s", error)  # tried again at the next turn
-        if not self._is_announced and all(process.is_ready(1) for process in self.processes):
-            self._is_announced = True
+        for index, process in enumerate(self.processes):
+            if not process.process.is_alive() or self._is_hung(process):
+                self._replace(index, process)
+        if self._has_failed or self.should_exit.is_set():
+            return
+        if not self._is_announced and all(
+            process.is_ready(PING_SECONDS) for process in self.processes
+        ):
+            self._is_announced = self._was_ready = True
             self._on_ready([process.pid for process in self.processes if process.pid])
+
+    def _is_hung(self, process: Process) -> bool:
+        answered = process.ping(PING_SECONDS)
+        key = id(process)
+        if answered:
+            self._last_answer[key] = time.monotonic()
+        return time.monotonic() - self._last_answer.setdefault(key, time.monotonic()) > HUNG_SECONDS
+
+    def _replace(self, index: int, process: Process) -> None:
+        process.kill()
+        process.process.join()
+        self._last_answer.pop(id(process), None)
+        if not self._was_ready:
+            # The first workers cannot start: the set-up is wrong and another try would end alike.
+            self._has_failed = True
+            self.should_exit.set()
+            return
+        if time.monotonic() < self._next_try:
+            return
+        self._next_try = time.monotonic() + RETRY_SECONDS
+        log.warning("worker %s ended (%s) and is replaced", process.pid, process.exitcode)
+        if process.pid is not None:
+            _forget_metrics(process.pid)
+        self.processes[index] = fresh = Process(self.config, self.sockets)
+        fresh.start()
+        self._is_announced = False
 
     def join_all(self) -> None:
         """Wait for the workers to drain, and end those that do not."""
