@@ -1,8 +1,8 @@
 """How do spooled entries get into the log when PostgreSQL is back?
 
-In order, a group a transaction, each entry exactly once however often a drain is cut short: a file
-is cleared or removed only after its last group is committed, and entries that are there are
-skipped.
+In order, several groups a transaction, each entry exactly once however often a drain is cut
+short: a file is cleared or removed only after its last group is committed, and entries that are
+there already are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from service.ledger.errors import LedgerError, SpoolBroken
-from service.ledger.frames import decoded
+from service.ledger.frames import Group, decoded
 from service.ledger.keys import Keyring
 from service.ledger.spool import Damage, Found, Spool, leftover_paths
 from service.ledger.strict import check_durability
@@ -26,7 +26,10 @@ from service.ledger.table import Absorbed, absorb, month_keys_in_use
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 2.0
-# One group holds 64 entries at most and takes about 5 ms; a server that needs this long hangs.
+# Groups are put together to about this many rows a transaction, 30 ms: a drain must be faster than
+# callers at full load, who fill the spool with groups of a few rows.
+DRAIN_ROWS = 512
+# A server that needs this long for them hangs.
 GROUP_SECONDS = 10.0
 
 # What a server that is down, starting, stopping or out of reach answers, or does not.
@@ -96,29 +99,49 @@ async def at_most(connection: Any, seconds: float) -> AsyncIterator[None]:
         timer.cancel()
 
 
-async def drain(connection: Any, spool: Spool, begin: int | None = None) -> tuple[Drained, int]:
-    """Absorb every group that is in the spool now; return what was done and where it ended."""
+async def drain(
+    connection: Any, spool: Spool, begin: int | None = None, *, once: bool = False
+) -> tuple[Drained, int]:
+    """Absorb every group that is in the spool now; return what was done and where it ended.
+
+    With `once` it ends after the first transaction.
+    """
     drained, end = Drained(), spool.end
+    pending = Group([], [], [])
     for piece in spool.groups(begin):
         if isinstance(piece, Found):
             try:
                 group = decoded(piece.payload)
             except SpoolBroken:
-                piece = Damage(piece.begin, piece.end, torn=False)
-            else:
-                async with at_most(connection, GROUP_SECONDS):
-                    drained = drained.plus(await absorb(connection, group))
+                drained = _damaged(drained, spool, Damage(piece.begin, piece.end, torn=False))
                 continue
-        if piece.torn:
-            log.warning(
-                "%s ends in %d bytes of a group that was never acknowledged",
-                spool.path,
-                piece.end - piece.begin,
-            )
+            pending.month_keys.extend(group.month_keys)
+            pending.subject_keys.extend(group.subject_keys)
+            pending.rows.extend(group.rows)
+            if len(pending.rows) >= DRAIN_ROWS:
+                drained = drained.plus(await _absorbed(connection, pending))
+                if once:
+                    return drained, piece.end
+                pending = Group([], [], [])
         else:
-            log.error("%s is damaged from byte %d to %d", spool.path, piece.begin, piece.end)
-            drained = drained._replace(damaged=drained.damaged + 1)
+            drained = _damaged(drained, spool, piece)
+    if pending.rows:
+        drained = drained.plus(await _absorbed(connection, pending))
     return drained, end
+
+
+async def _absorbed(connection: Any, group: Group) -> Absorbed:
+    async with at_most(connection, GROUP_SECONDS):
+        return await absorb(connection, group)
+
+
+def _damaged(drained: Drained, spool: Spool, piece: Damage) -> Drained:
+    if piece.torn:
+        length = piece.end - piece.begin
+        log.warning("%s ends in %d bytes of an unacknowledged group", spool.path, length)
+        return drained
+    log.error("%s is damaged from byte %d to %d", spool.path, piece.begin, piece.end)
+    return drained._replace(damaged=drained.damaged + 1)
 
 
 async def drain_leftovers(connection: Any, directory: Path) -> Drained:

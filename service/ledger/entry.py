@@ -7,6 +7,7 @@ nothing that leads to one. Version 1 of the format is fixed by `tests/golden/led
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -83,31 +84,42 @@ def check_draft(draft: EntryDraft) -> None:
             raise BadDraft(f"a block is longer than {MAX_BLOCK_BYTES} bytes")
 
 
-def header_parts(
-    log: str,
-    draft: EntryDraft,
-    blocks: Mapping[str, tuple[str | None, str]],
-) -> tuple[str, str]:
-    """Return the header's text before and after its sequence number, without the writer.
-
-    The two parts are built once; `header_bytes` adds what changes when an entry is renumbered.
-    """
+def header_head(log: str, entry_id: bytes, blocks: Mapping[str, tuple[str | None, str]]) -> str:
+    """Return the header's text before its sequence number."""
     inner = []
     for block in BLOCKS:
         if block in blocks:
             key, digest = blocks[block]
             named = "" if key is None else f'"key":"{key}",'
             inner.append(f'"{block}":{{{named}"sha256":"{digest}"}}')
-    head = f'{{"blocks":{{{",".join(inner)}}},"entry":"{draft.entry_id.hex()}","log":"{log}","seq":'
-    tail = (
+    return f'{{"blocks":{{{",".join(inner)}}},"entry":"{entry_id.hex()}","log":"{log}","seq":'
+
+
+def header_tail(draft: EntryDraft) -> str:
+    """Return the header's text between its sequence number and its writer."""
+    return (
         f',"time":"{_time_text(int(draft.observed_at.timestamp()))}","type":"{draft.type}","v":1,'
         f'"versions":{_versions_text(tuple(draft.versions.items()))},"writer":"'
     )
-    return head, tail
+
+
+def claims_digest(tail: bytes) -> bytes:
+    """Return what the core block seals of the header: SHA-256 of its tail (time, type, versions).
+
+    With log, entry id and block names in the additional data, and the columns repeating writer and
+    number, nothing of a header is left that could be changed unseen on its own.
+    """
+    return hashlib.sha256(tail).digest()
+
+
+def claims_of(header: bytes) -> bytes:
+    """Return the digest of the tail of an exact, valid header."""
+    end = b'"writer":"'
+    return claims_digest(header[header.index(b',"time":"') : header.rindex(end) + len(end)])
 
 
 def header_bytes(parts: tuple[str, str], writer: bytes, seq: int) -> bytes:
-    """Return the exact header of an entry, from `header_parts`, its writer and its number."""
+    """Return the exact header from its head and tail, which outlive a change of its number."""
     return f'{parts[0]}{seq}{parts[1]}{writer.hex()}"}}'.encode()
 
 
@@ -199,28 +211,39 @@ def _versions_text(versions: tuple[tuple[str, str], ...]) -> str:
     return json.dumps(dict(versions), sort_keys=True, separators=(",", ":"))
 
 
-def framed(event_key: bytes | None, body_hash: bytes | None, content: bytes) -> bytes:
-    """Return a block's plaintext: format byte, the two tags (length byte, bytes), the content.
+class Framed(NamedTuple):
+    """The plaintext of a block: what it vouches for outside itself, and its content.
 
-    The tags are stored in clear beside the entry for look-ups; sealed here they cannot be changed
-    there unseen. They go into the subject block when there is one, so that erasing the person also
-    erases what leads back to the event, else into core; other blocks carry empty ones.
-
-    >>> unframed(framed(b"k", None, b"{}"))
-    (b'k', None, b'{}')
+    `event_key` and `body_hash` are stored in clear beside the entry for look-ups; sealed here they
+    cannot be changed there unseen. They are in the subject block when there is one, so that erasing
+    the person also erases what leads back to the event, else in core. `claims` is in core.
     """
-    key, body = event_key or b"", body_hash or b""
-    return b"\x01%c%b%c%b%b" % (len(key), key, len(body), body, content)
+
+    content: bytes
+    event_key: bytes | None = None
+    body_hash: bytes | None = None
+    claims: bytes | None = None
 
 
-def unframed(plaintext: bytes) -> tuple[bytes | None, bytes | None, bytes]:
-    """Return event key, body hash and content of a block; raises `SealBroken` on another format."""
-    if len(plaintext) < 3 or plaintext[0] != 1:
+def framed(block: Framed) -> bytes:
+    """Return the bytes to seal: format, then each of the three (length byte, bytes), the content.
+
+    >>> unframed(framed(Framed(b"{}", event_key=b"k")))
+    Framed(content=b'{}', event_key=b'k', body_hash=None, claims=None)
+    """
+    key, body, claims = block.event_key or b"", block.body_hash or b"", block.claims or b""
+    return b"\x01%c%b%c%b%c%b%b" % (
+        len(key), key, len(body), body, len(claims), claims, block.content,
+    )  # fmt: skip
+
+
+def unframed(plaintext: bytes) -> Framed:
+    """Return a block's plaintext in its parts; raises `SealBroken` on another format."""
+    if len(plaintext) < 4 or plaintext[0] != 1:
         raise SealBroken("the block has a format that this code does not know")
-    key_end = 2 + plaintext[1]
-    body_end = key_end + 1 + plaintext[key_end]
-    return (
-        plaintext[2:key_end] or None,
-        plaintext[key_end + 1 : body_end] or None,
-        plaintext[body_end:],
-    )
+    parts, at = [], 1
+    for _ in range(3):
+        end = at + 1 + plaintext[at]
+        parts.append(plaintext[at + 1 : end] or None)
+        at = end
+    return Framed(plaintext[at:], *parts)

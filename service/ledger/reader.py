@@ -13,8 +13,8 @@ import asyncpg
 import orjson
 
 from service.ledger.drain import AWAY
-from service.ledger.entry import Header, parse_header, unframed
-from service.ledger.errors import KeyMissing, LedgerUnavailable
+from service.ledger.entry import Header, claims_of, parse_header, unframed
+from service.ledger.errors import KeyMissing, LedgerUnavailable, SealBroken
 from service.ledger.keys import Keyring
 from service.ledger.seal import open_sealed
 from service.ledger.writer import LedgerWriter
@@ -101,7 +101,7 @@ class LedgerReader:
         core = None
         if found["core"] is not None:
             core_key = await self._month_key(str(header.blocks["core"][0]))
-            core = _opened(core_key, *place, "core", found["core"])
+            core = _opened(core_key, *place, "core", found["core"], found["header"])
         subject, state = None, "none"
         if "subject" in header.blocks:
             state = "sealed"
@@ -111,7 +111,8 @@ class LedgerReader:
                 key = self._ring.open_subject_key(
                     found["key_id"], found["subject_tag"], found["wrapped"]
                 )
-                subject, state = _opened(key, *place, "subject", found["subject"]), "open"
+                subject = _opened(key, *place, "subject", found["subject"], found["header"])
+                state = "open"
         return _entry(header, event_key, body_hash, core, subject, state)
 
     def _find_spooled(self, query: str, value: bytes) -> FoundEntry | None:
@@ -125,7 +126,11 @@ class LedgerReader:
             return None
         header = parse_header(row.header)
         key = self._ring.held_month_key(str(header.blocks["core"][0]))
-        core = None if key is None else _opened(key, self._log, row.entry_id, "core", row.core)
+        core = (
+            None
+            if key is None
+            else _opened(key, self._log, row.entry_id, "core", row.core, row.header)
+        )
         return _entry(header, row.event_key, row.body_hash, core, None, "spooled")
 
     async def _month_key(self, name: str) -> bytes:
@@ -147,10 +152,13 @@ class LedgerReader:
             ) from error
 
 
-def _opened(key: bytes, log: str, entry_id: bytes, block: str, sealed: bytes) -> dict[str, Any]:
-    content: dict[str, Any] = orjson.loads(
-        unframed(open_sealed(key, log, entry_id, block, sealed))[2]
-    )
+def _opened(
+    key: bytes, log: str, entry_id: bytes, block: str, sealed: bytes, header: bytes
+) -> dict[str, Any]:
+    opened = unframed(open_sealed(key, log, entry_id, block, sealed))
+    if block == "core" and opened.claims != claims_of(header):
+        raise SealBroken("the header's time, type or versions are not those that were sealed")
+    content: dict[str, Any] = orjson.loads(opened.content)
     return content
 
 

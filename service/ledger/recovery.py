@@ -89,8 +89,15 @@ class Recovery:
 
     async def _drain_most(self, connection: Any) -> tuple[int | None, int]:
         spool, place, damaged = self._backlog.spool, None, 0
-        while spool is not None and spool.end - (place or 0) > LAST_STEP_BYTES:
-            drained, place = await drain(connection, spool, place)
+        before: int | None = None
+        while spool is not None and (left := spool.end - (place or 0)) > LAST_STEP_BYTES:
+            if before is not None and left > before / 2:
+                # Callers fill it nearly as fast: one batch in for each transaction out.
+                async with self._slot:
+                    drained, place = await drain(connection, spool, place, once=True)
+            else:
+                drained, place = await drain(connection, spool, place)
+            before = left
             self.drained = self.drained.plus(drained)
             damaged += drained.damaged
         return place, damaged

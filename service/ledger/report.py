@@ -73,7 +73,8 @@ class Report:
         }
         if self.with_keys:
             codes["proven_sealed"] = {
-                "header", "block_sealed", "key_missing", "key_broken", "tags", "event_key_lost",
+                "header", "block_sealed", "key_missing", "key_broken", "tags", "claims",
+                "event_key_lost",
             }  # fmt: skip
         if self.with_spool:
             codes["proven_spool"] = {"spool_waits", "spool_damaged"}
@@ -86,7 +87,7 @@ class Report:
     def not_proven(self, language: Language = "en") -> list[str]:
         """Return what was not shown, whatever was found."""
         lines = [
-            _text("open_rewrite", language),
+            _text("open_order", language),
             _text("open_tail", language, self.open_writers),
             _text("open_times", language),
         ]

@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from service.ledger.entry import EntryDraft, check_draft, framed, header_bytes, header_parts
+from service.ledger.entry import (
+    EntryDraft,
+    Framed,
+    check_draft,
+    claims_digest,
+    framed,
+    header_bytes,
+    header_head,
+    header_tail,
+)
 from service.ledger.keys import Keyring, MonthKey, SubjectKey
 from service.ledger.seal import seal
 
@@ -58,34 +67,29 @@ def sealed(draft: EntryDraft, log: str, ring: Keyring) -> SealedEntry:
     entry_id = draft.entry_id
     month = _month(draft.observed_at.astimezone(UTC).date().replace(day=1).toordinal())
     core_key = ring.month_key("core", month)
-    in_core = draft.subject is None
-    core = seal(
-        core_key.key,
-        log,
-        entry_id,
-        "core",
-        framed(draft.event_key, draft.body_hash, draft.core)
-        if in_core
-        else framed(None, None, draft.core),
-    )
+    tail = header_tail(draft)
+    tags = (draft.event_key, draft.body_hash)
+    in_core = tags if draft.subject is None else (None, None)
+    plaintext = framed(Framed(draft.core, *in_core, claims_digest(tail.encode())))
+    core = seal(core_key.key, log, entry_id, "core", plaintext)
     blocks: dict[str, tuple[str | None, str]] = {"core": (core_key.name, _digest(core))}
     keys: tuple[MonthKey, ...] = (core_key,)
     subject = staff = subject_key = None
     if draft.subject is not None:
         subject_key = ring.subject_key(draft.subject_tag or f"entry:{entry_id.hex()}")
-        plaintext = framed(draft.event_key, draft.body_hash, draft.subject)
+        plaintext = framed(Framed(draft.subject, *tags))
         subject = seal(subject_key.key, log, entry_id, "subject", plaintext)
         blocks["subject"] = (None, _digest(subject))
     if draft.staff is not None:
         staff_key = ring.month_key("staff", month)
         keys = (core_key, staff_key)
-        staff = seal(staff_key.key, log, entry_id, "staff", framed(None, None, draft.staff))
+        staff = seal(staff_key.key, log, entry_id, "staff", framed(Framed(draft.staff)))
         blocks["staff"] = (staff_key.name, _digest(staff))
     return SealedEntry(
         entry_id,
         draft.type,
         draft.observed_at.replace(microsecond=0),
-        header_parts(log, draft, blocks),
+        (header_head(log, entry_id, blocks), tail),
         core,
         subject,
         staff,

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from service.ledger.entry import BLOCKS, Header, parse_header, unframed
+from service.ledger.entry import BLOCKS, Framed, Header, claims_of, parse_header, unframed
 from service.ledger.errors import BadHeader, SealBroken, SpoolBroken
 from service.ledger.frames import decoded
 from service.ledger.keys import Keyring, KeyWrapper
@@ -154,20 +154,22 @@ class _Verifier:
                 continue
             try:
                 plaintext = open_sealed(key, str(self._log), row["entry_id"], block, row[block])
-                event_key, body_hash, _ = unframed(plaintext)
+                opened = unframed(plaintext)
             except SealBroken as error:
                 self._report.add("invalid", "block_sealed", where, block, error)
                 continue
             if block == carrier:
-                self._tags(where, row, event_key, body_hash)
+                self._tags(where, row, opened)
+            if block == "core" and opened.claims != claims_of(row["header"]):
+                self._report.add("invalid", "claims", where)
 
-    def _tags(self, where: str, row: Any, event_key: bytes | None, body_hash: bytes | None) -> None:
-        if row["event_key"] is None and event_key is not None:
-            self._without_event_key.append((row["entry_id"], event_key))
-        elif row["event_key"] != event_key:
+    def _tags(self, where: str, row: Any, opened: Framed) -> None:
+        if row["event_key"] is None and opened.event_key is not None:
+            self._without_event_key.append((row["entry_id"], opened.event_key))
+        elif row["event_key"] != opened.event_key:
             self._report.add("invalid", "tags", where)
             return
-        if row["body_hash"] != body_hash:
+        if row["body_hash"] != opened.body_hash:
             self._report.add("invalid", "tags", where)
 
     def _subject_key(self, ring: Keyring, where: str, row: Any) -> bytes | None:

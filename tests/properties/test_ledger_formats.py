@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from service.ledger.entry import (
     EntryDraft,
+    Framed,
     framed,
     header_bytes,
-    header_parts,
+    header_head,
+    header_tail,
     parse_header,
     unframed,
 )
@@ -54,10 +56,14 @@ groups = st.builds(
 )
 headers = st.builds(
     lambda entry_id, kind, time, versions, writer, seq, core, subject: header_bytes(
-        header_parts(
-            "log",
-            EntryDraft(entry_id, kind, None, None, time, versions, b""),
-            {"core": ("core/2026-11/00", core)} | ({"subject": (None, subject)} if subject else {}),
+        (
+            header_head(
+                "log",
+                entry_id,
+                {"core": ("core/2026-11/00", core)}
+                | ({"subject": (None, subject)} if subject else {}),
+            ),
+            header_tail(EntryDraft(entry_id, kind, None, None, time, versions, b"")),
         ),
         writer,
         seq,
@@ -126,7 +132,7 @@ def test_any_bytes_as_a_header(data: bytes) -> None:
         parse_header(data)
 
 
-@given(tags, tags, st.binary(max_size=50))
-def test_frame_reads_back(event_key: bytes | None, body_hash: bytes | None, content: bytes) -> None:
-    """Tags and content of a block come back as they were."""
-    assert unframed(framed(event_key, body_hash, content)) == (event_key, body_hash, content)
+@given(st.builds(Framed, st.binary(max_size=50), tags, tags, tags))
+def test_frame_reads_back(block: Framed) -> None:
+    """What a block vouches for, and its content, come back as they were."""
+    assert unframed(framed(block)) == block

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from service.ledger.entry import EntryDraft, check_draft, header_bytes, header_parts, parse_header
+from service.ledger.entry import (
+    EntryDraft,
+    check_draft,
+    claims_digest,
+    claims_of,
+    header_bytes,
+    header_head,
+    header_tail,
+    parse_header,
+)
 from service.ledger.errors import BadDraft, BadHeader
 
 GOLDEN = Path(__file__).parents[2] / "golden/ledger/header_v1.json"
@@ -31,7 +40,8 @@ DRAFT = EntryDraft(
 
 
 def golden_header() -> bytes:
-    return header_bytes(header_parts("shop/main", DRAFT, BLOCKS), b"\x22" * 16, 42)
+    parts = header_head("shop/main", DRAFT.entry_id, BLOCKS), header_tail(DRAFT)
+    return header_bytes(parts, b"\x22" * 16, 42)
 
 
 def test_golden() -> None:
@@ -123,4 +133,11 @@ def test_draft_that_could_not_be_stored(change: dict[str, object]) -> None:
 def test_versions_are_full_hashes(versions: dict[str, str]) -> None:
     """A version that does not name its content for ever is refused."""
     with pytest.raises(BadDraft):
-        header_parts("shop/main", DRAFT._replace(versions=versions), BLOCKS)
+        header_tail(DRAFT._replace(versions=versions))
+
+
+def test_claims_are_found_in_the_exact_bytes() -> None:
+    """What core seals of the header is cut out of its bytes, never serialised again."""
+    assert claims_of(golden_header()) == claims_digest(header_tail(DRAFT).encode())
+    assert claims_of(golden_header().replace(b"aaaa", b"aaab")) != claims_of(golden_header())
+    assert claims_of(golden_header().replace(b"08:15", b"08:16")) != claims_of(golden_header())

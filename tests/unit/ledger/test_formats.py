@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from service.ledger.entry import Framed, unframed
 from service.ledger.frames import decoded
 from service.ledger.keys import FileKek
 from service.ledger.seal import open_sealed
@@ -24,6 +25,9 @@ def test_sealed_block_opens() -> None:
         bytes.fromhex(FORMATS["sealed"]),
     )
     assert opened.hex() == FORMATS["plaintext"]
+    assert unframed(opened) == Framed(
+        b'{"outcome":"review"}', b"event-key", b"body-hash", bytes(range(64, 96))
+    )
 
 
 def test_wrapped_key_unwraps() -> None:
