@@ -169,12 +169,16 @@ class Keyring:
         if key is not None:
             self._subjects.move_to_end(subject_tag)
             return key
-        key_id, secret = os.urandom(16), os.urandom(KEY_BYTES)
-        wrapped = self._wrapper.wrap(_subject_key_name(key_id, subject_tag), secret)
-        key = self._subjects[subject_tag] = SubjectKey(key_id, subject_tag, secret, wrapped, False)
+        key = self._subjects[subject_tag] = self.fresh_subject_key(subject_tag)
         if len(self._subjects) > self._max_subjects:
             self._subjects.popitem(last=False)
         return key
+
+    def fresh_subject_key(self, subject_tag: str) -> SubjectKey:
+        """Return a key that seals one entry only."""
+        key_id, secret = os.urandom(16), os.urandom(KEY_BYTES)
+        wrapped = self._wrapper.wrap(_subject_key_name(key_id, subject_tag), secret)
+        return SubjectKey(key_id, subject_tag, secret, wrapped, stored=False)
 
     def open_subject_key(self, key_id: bytes, subject_tag: str, wrapped: bytes) -> bytes:
         """Return the key of a stored row. Raises as `KeyWrapper.unwrap`."""

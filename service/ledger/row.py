@@ -76,7 +76,10 @@ def sealed(draft: EntryDraft, log: str, ring: Keyring) -> SealedEntry:
     keys: tuple[MonthKey, ...] = (core_key,)
     subject = staff = subject_key = None
     if draft.subject is not None:
-        subject_key = ring.subject_key(draft.subject_tag or f"entry:{entry_id.hex()}")
+        if draft.subject_tag is None:
+            subject_key = ring.fresh_subject_key(f"entry:{entry_id.hex()}")
+        else:
+            subject_key = ring.subject_key(draft.subject_tag)
         plaintext = framed(Framed(draft.subject, *tags))
         subject = seal(subject_key.key, log, entry_id, "subject", plaintext)
         blocks["subject"] = (None, _digest(subject))

@@ -146,7 +146,8 @@ TAMPERING = {
     "header of a new number": (
         (
             "INSERT INTO ledger_entry (entry_id, type, writer, seq, observed, header, core,"
-            " subject, staff) SELECT '\\x00000000000000000000000000000000', type, writer, 9, observed,"
+            " subject, staff)"
+            " SELECT '\\x00000000000000000000000000000000', type, writer, 9, observed,"
             " convert_to(replace(replace(convert_from(header, 'utf8'), '\"seq\":4', '\"seq\":9'),"
             " encode(entry_id, 'hex'), repeat('0', 32)), 'utf8'), core, subject, staff"
             " FROM ledger_entry WHERE seq = 4"
