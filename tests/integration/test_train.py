@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from features.catalog import Catalog
 from features.money import CurrencyTable
 from service.bundle import MODEL_CAUSES, current_bundle, read_bundle
 from service.scorer import Scorer, interpolate
+from tests.served import touchstone
 from training.bundle_writer import make_current, write_bundle
 from training.causes import causes_of
 from training.dataset import Table, build_table
@@ -129,3 +131,17 @@ def test_missing_everything_still_scores(
     """With Valkey down and a bare event the row is all NaN; the score is still a probability."""
     scorer = Scorer.load(write_bundle(tmp_path, trained), catalog)
     assert 0 < scorer.score([math.nan] * len(catalog.model_features)) < 1
+
+
+def test_the_train_command_makes_a_live_bundle(tmp_path: Path, catalog: Catalog) -> None:
+    """`touchstone train` says how good the model is and leaves it where the service looks."""
+    command = touchstone(
+        "train", "--events", "2500", "--seed", "3", "--until", "2026-06-01", "--var", str(tmp_path)
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "On the later part: AUC" in done.stdout
+    bundle = current_bundle(tmp_path)
+    assert bundle is not None
+    assert bundle.name in done.stdout
+    metrics = Scorer.load(bundle, catalog).bundle.manifest.metrics
+    assert metrics["source"] == "simulator"
