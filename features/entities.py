@@ -8,7 +8,7 @@ Invariant: normalising twice changes nothing, and nothing here leaves in clear b
 from __future__ import annotations
 
 import unicodedata
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from features.event import Address, Event
 from features.tags import Tagger
@@ -110,8 +110,9 @@ def network_prefix(ip: str) -> str:
     >>> network_prefix("203.0.113.9"), network_prefix("2001:db8:1:2::3")
     ('203.0.113.0/24', '2001:db8:1::/48')
     """
-    length = 24 if isinstance(ip_address(ip), IPv4Address) else 48
-    return str(ip_network((ip, length), strict=False))
+    if ":" not in ip:  # an event's IPv4 address is in its one canonical form
+        return ip.rpartition(".")[0] + ".0/24"
+    return str(ip_network((ip, 48), strict=False))
 
 
 def folded(text: str) -> str:
