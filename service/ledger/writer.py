@@ -37,6 +37,9 @@ __all__ = ["LedgerWriter", "WriterSettings", "WriterStatus"]
 MAX_BATCH = 64
 # A commit gets half of what is left of the earliest caller's time, the spool the other half.
 COMMIT_SHARE = 0.5
+# A commit takes 1 ms, on a loaded machine 20. Giving one up costs the connection, so a caller who
+# comes with less time than this is told that it is up, and the commit goes on for the others.
+COMMIT_FLOOR_SECONDS = 0.05
 COMMIT_ATTEMPTS = 5
 CLOSE_SECONDS = 5.0
 
@@ -181,7 +184,7 @@ class LedgerWriter:
     async def _commit(self, batch: list[Waiting]) -> None:
         """Commit the batch, or put it aside; every caller is told."""
         earliest = min((waiting.deadline for waiting in batch), default=0.0)
-        seconds = max((earliest - self._loop.time()) * COMMIT_SHARE, 0.001)
+        seconds = max((earliest - self._loop.time()) * COMMIT_SHARE, COMMIT_FLOOR_SECONDS)
         try:
             async with at_most(self._connection, seconds):
                 for _ in range(COMMIT_ATTEMPTS):
