@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -203,6 +204,42 @@ async def test_unknown_outcome_without_room_in_the_spool(
         with pytest.raises(DuplicateEvent):
             await writer.append(draft("e-1"), timeout_s=5)
     await writer.close()
+    await assert_proven(writer_settings)
+
+
+@pytest.mark.asyncio
+async def test_refused_entry_that_is_in_a_broken_spool_after_all(
+    writer_settings: WriterSettings,
+    ledger_postgres: Postgres,
+    ring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """fsync fails and so does the cut: the group may be in the file, so its number is not reused.
+
+    The file is put back after the writer is gone, as `kill -9` would leave it, and is drained.
+    """
+    writer = await LedgerWriter.start(writer_settings, ring)
+    await writer.append(draft("e-0"), timeout_s=5)
+    ledger_postgres.stop()
+
+    def failing(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("service.ledger.spool.os.fsync", failing)
+    monkeypatch.setattr("service.ledger.spool.os.ftruncate", failing)
+    with pytest.raises(LedgerUnavailable, match="Input/output error"):
+        await writer.append(draft("e-1"), timeout_s=5)
+    ledger_postgres.start()
+    await until_live(writer)
+    await writer.append(draft("e-2"), timeout_s=5)
+    (path,) = writer_settings.spool_dir.glob("*.spool")
+    left = path.read_bytes()
+    await writer.close()
+    monkeypatch.undo()
+    path.write_bytes(left)
+    after = await LedgerWriter.start(writer_settings, ring)
+    await after.close()
+    assert set(await stored_events(writer_settings.dsn)) == {"e-0", "e-1", "e-2"}
     await assert_proven(writer_settings)
 
 

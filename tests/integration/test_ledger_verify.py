@@ -155,6 +155,17 @@ TAMPERING = {
         2,
         2,
     ),
+    "another entry under a used number": (
+        (
+            "INSERT INTO ledger_entry (entry_id, type, writer, seq, observed, header, core,"
+            " subject, staff)"
+            " SELECT '\\x00000000000000000000000000000000', type, writer, seq, observed,"
+            " convert_to(replace(convert_from(header, 'utf8'), encode(entry_id, 'hex'),"
+            " repeat('0', 32)), 'utf8'), core, subject, staff FROM ledger_entry WHERE seq = 4"
+        ),
+        2,
+        2,
+    ),
     "header and columns rewritten for another type": (
         (
             "UPDATE ledger_entry SET type = 'event',"
