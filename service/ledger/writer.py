@@ -35,7 +35,7 @@ __all__ = ["LedgerWriter", "WriterSettings", "WriterStatus"]
 
 # 16 rows take 1.2 ms, 64 about 4 ms: longer batches would only add waiting.
 MAX_BATCH = 64
-# A commit gets half of what is left of the earliest caller's time, the spool the other half.
+# A commit gets half of what is left of the earliest caller's time, the spool the rest.
 COMMIT_SHARE = 0.5
 # A commit takes 1 ms, on a loaded machine 20. Giving one up costs the connection, so a caller who
 # comes with less time than this is told that it is up, and the commit goes on for the others.
