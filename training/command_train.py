@@ -84,9 +84,14 @@ def show_training(console: Console, trained: Trained, directory: Path) -> None:
     console.print(
         f"On the later part: AUC {_shown(test['auc'])}, PR-AUC {_shown(test['pr_auc'])}, "
         f"Brier {_shown(test['brier'])}, "
-        f"recall at 1 % false positives {_shown(test['recall_at_1pct_fpr'])}"
+        f"recall at 1 % false positives {_shown(test['recall_at_1pct_fpr'])}",
+        highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"Bundle {directory.name} is current in {os.path.relpath(directory.parent)}")
+    shown = os.path.relpath(directory.parent)
+    if shown.startswith(os.pardir):
+        shown = str(directory.parent)
+    console.print(f"Bundle {directory.name} is current in {shown}", highlight=False, soft_wrap=True)
 
 
 def _shown(value: float | None) -> str:
