@@ -67,9 +67,9 @@ class Scorer:
 def interpolate(x: Sequence[float], y: Sequence[float], value: float) -> float:
     """Return the piecewise-linear value of the table at `value`, constant outside of it.
 
-    >>> interpolate((0.2, 0.6), (0.0, 1.0), 0.4)
+    >>> interpolate((0.25, 0.75), (0.0, 1.0), 0.5)
     0.5
-    >>> interpolate((0.2, 0.6), (0.0, 1.0), 0.9)
+    >>> interpolate((0.25, 0.75), (0.0, 1.0), 0.9)
     1.0
     """
     right = bisect_right(x, value)
