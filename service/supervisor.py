@@ -8,6 +8,7 @@ the supervisor, even when it is killed.
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -33,6 +34,8 @@ PING_SECONDS = 1.0
 HUNG_SECONDS = 30.0
 # A worker that cannot start again (a database that is down) is tried at this pace, in all.
 RETRY_SECONDS = 2.0
+# Objects until a collection, and younger collections until an older one (Python: 700, 10, 10).
+COLLECT_AFTER = (50_000, 20, 20)
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Message = MutableMapping[str, Any]
@@ -170,11 +173,24 @@ def worker_app() -> Callable[..., Awaitable[None]]:
         async def sent(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":
                 message = {**message, "message": _in_one_line(sys.exception(), message)}
+            elif message["type"] == "lifespan.startup.complete":
+                _spare_the_collector()
             await send(message)
 
         await app(scope, receive, sent)
 
     return with_plain_errors
+
+
+def _spare_the_collector() -> None:
+    """Take what lives as long as the worker out of the garbage collector's sight.
+
+    A decision makes some hundred short-lived objects and few cycles; walking code, catalog and
+    model each time a few of them pile up cost a tenth of a worker's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _in_one_line(error: BaseException | None, message: Message) -> str:

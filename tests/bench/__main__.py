@@ -197,7 +197,8 @@ class Bench:
         command = touchstone(
             "serve", "--port", str(port), "--workers", str(workers), "--var", str(self._var)
         )
-        return served(command, port, "/readyz", self._base / "service.log")
+        clock = {"TOUCHSTONE_CLOCK": "event"}
+        return served(command, port, "/readyz", self._base / "service.log", clock)
 
     def _key(self) -> str:
         command = touchstone(

@@ -1,4 +1,4 @@
-"""What the bench sends: the simulator's stream as if it happened this minute, and a hot device."""
+"""What the bench sends: the simulator's stream of the last hours, and a hot device."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 from training.simulator.stream import Traffic, simulate
 
 SEED = 7
+SPAN = timedelta(hours=20)
 
 
 def stream_bodies(count: int, run: str) -> list[bytes]:
-    """Return simulated events of every type, honest and abusive, with ids of this `run`."""
+    """Return simulated events of every type, honest and abusive, with ids of this `run`.
+
+    They happen within the last hours, and the bench's service runs on the events' clock, so that
+    windows, and with them outcomes, are those of such a stream in real time.
+    """
     now = datetime.now(UTC)
-    traffic = Traffic(
-        events=count, seed=SEED, since=now - timedelta(days=2), until=now, run=run, population=count
-    )
-    return [
-        json.dumps(labelled.event | {"occurred_at": now.isoformat()}).encode()
-        for labelled in simulate(traffic)
-    ]
+    traffic = Traffic(events=count, seed=SEED, since=now - SPAN, until=now, run=run)
+    return [json.dumps(labelled.event).encode() for labelled in simulate(traffic)]
 
 
 def redemption_bodies(count: int, run: str, device: str | None) -> list[bytes]:
