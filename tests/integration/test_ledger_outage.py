@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -31,7 +31,7 @@ def running_again(ledger_postgres: Postgres) -> Iterator[None]:
 
 
 @pytest.fixture
-async def looked_into(ledger_dsn: str) -> AsyncIterator[Callable[[str], Any]]:
+def looked_into(ledger_dsn: str) -> Callable[[str], Any]:
     """Asks the server through a fresh connection each time."""
 
     async def ask(query: str) -> Any:

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from service.ledger.errors import (
@@ -221,19 +220,15 @@ async def test_wrong_kek_is_refused_at_start(
 @pytest.mark.asyncio
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
 async def test_server_that_may_lose_commits_is_refused(
-    writer_settings: WriterSettings, connection: Any, setting: str
+    writer_settings: WriterSettings, ledger_postgres: Postgres, setting: str
 ) -> None:
     """With `fsync`, `full_page_writes` or `synchronous_commit` off a writer does not start."""
-    await connection.execute(f"ALTER SYSTEM SET {setting} = off")
-    await connection.execute("SELECT pg_reload_conf()")
+    ledger_postgres.restart(**{setting: "off"})
     try:
-        await _until_shown(writer_settings.dsn, setting, "off")
         with pytest.raises(NotDurable, match=setting):
             await LedgerWriter.start(writer_settings, Keyring(FileKek(KEK)))
     finally:
-        await connection.execute(f"ALTER SYSTEM RESET {setting}")
-        await connection.execute("SELECT pg_reload_conf()")
-        await _until_shown(writer_settings.dsn, setting, "on")
+        ledger_postgres.restart()
 
 
 @pytest.mark.asyncio
@@ -254,12 +249,12 @@ async def test_nothing_readable_on_disk(
             event = draft(f"spooled-{number}", core=content, subject=content, staff=content)
             await writer.append(event, timeout_s=5)
         assert writer.status().spooled_entries >= 20
-        for directory, event in (
+        for directory, known in (
             (ledger_postgres.data, b"seen-1"),
             (writer_settings.spool_dir, b"spooled-1"),
         ):
             data = b"".join(_contents(directory))
-            assert event in data  # the search does find what is there in clear
+            assert known in data  # the search does find what is there in clear
             for secret in [*planted, KEK]:
                 assert secret not in data
     finally:
@@ -269,14 +264,3 @@ async def test_nothing_readable_on_disk(
 
 def _contents(directory: Path) -> list[bytes]:
     return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
-
-
-async def _until_shown(dsn: str, setting: str, value: str) -> None:
-    for _ in range(100):
-        asking = await asyncpg.connect(dsn)
-        shown = await asking.fetchval("SELECT current_setting($1)", setting)
-        await asking.close()
-        if shown == value:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{setting} did not become {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.decision import STEP_UP_METHODS, HitStatus, Outcome, RuleHit
+from rules.decision import STEP_UP_METHODS, HitStatus, Outcome, Precedence, RuleHit
 from rules.policy import Policy, Row, settle
 
 OUTCOMES = st.sampled_from(Outcome)
@@ -28,7 +28,8 @@ def rows(draw: st.DrawFn) -> Row:
 
 @st.composite
 def hits(draw: st.DrawFn, allow: bool = True) -> RuleHit:
-    precedence = draw(st.sampled_from(["normal", "hard", *(["allow"] if allow else [])]))
+    precedences: list[Precedence] = ["normal", "hard", "allow"]
+    precedence = draw(st.sampled_from(precedences if allow else precedences[:2]))
     outcome = {"hard": Outcome.DECLINE, "allow": Outcome.APPROVE}.get(precedence) or draw(OUTCOMES)
     challenges = outcome is Outcome.CHALLENGE
     return RuleHit(

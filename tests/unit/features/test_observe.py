@@ -38,7 +38,9 @@ def test_an_observation_names_event_time_and_entities(
     assert observation_of(event, catalog, tagger, currencies, 1_234, event_tag="t").event_tag == "t"
 
 
-def test_counts_write_one_sums_an_amount_distinct_a_tag(build, writes, tagger) -> None:
+def test_counts_write_one_sums_an_amount_distinct_a_tag(
+    build: Build, writes: Writes, tagger: Tagger
+) -> None:
     written = writes(build("checkout", order={"amount_minor": 100, "currency": "USD"}))
     assert written["user_orders"] == 1
     assert written["user_order_amount"] == 710
@@ -47,20 +49,20 @@ def test_counts_write_one_sums_an_amount_distinct_a_tag(build, writes, tagger) -
     assert written["device_signups"] is None, "a series that the type only reads"
 
 
-def test_a_filter_decides_whether_a_failure_is_counted(build, writes) -> None:
+def test_a_filter_decides_whether_a_failure_is_counted(build: Build, writes: Writes) -> None:
     failed, fine = writes(build("login")), writes(build("login", login={"succeeded": True}))
     assert (failed["ip_login_failures"], fine["ip_login_failures"]) == (1, None)
     assert failed["user_distinct_devices"] is None
     assert fine["user_distinct_devices"] is not None
 
 
-def test_an_unknown_filter_counts_nothing(build, writes) -> None:
+def test_an_unknown_filter_counts_nothing(build: Build, writes: Writes) -> None:
     written = writes(build("payment", payment={"outcome": None}))
     assert written["device_payment_declines"] is None
     assert writes(build("payment", payment={"outcome": "declined"}))["device_payment_declines"] == 1
 
 
-def test_a_distinct_of_something_the_event_lacks_is_only_read(build, writes) -> None:
+def test_a_distinct_of_something_the_event_lacks_is_only_read(build: Build, writes: Writes) -> None:
     assert writes(build("checkout", user=None))["device_distinct_users"] is None
 
 

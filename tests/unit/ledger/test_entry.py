@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_refuses_what_is_no_header(raw: bytes) -> None:
         {"core": b"x" * (1 << 20) + b"x"},
     ],
 )
-def test_draft_that_could_not_be_stored(change: dict[str, object]) -> None:
+def test_draft_that_could_not_be_stored(change: dict[str, Any]) -> None:
     """A draft that would spoil a batch is refused before it joins one."""
     with pytest.raises(BadDraft):
         check_draft(DRAFT._replace(**change))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from service.ledger import spool as spool_module
 from service.ledger.errors import SpoolBroken, SpoolFull
 from service.ledger.spool import Damage, Found, Spool, leftover_paths
 
@@ -98,7 +97,7 @@ def test_group_that_is_not_durable_is_cut_off(
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(spool_module.os, call, failing)
+    monkeypatch.setattr(os, call, failing)
     with pytest.raises(SpoolBroken, match="No space left"):
         spool.append(b"lost")
     monkeypatch.undo()
@@ -116,7 +115,7 @@ def test_spool_that_cannot_be_cut_takes_nothing_more(
     def failing(*arguments: object) -> object:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(spool_module.os, "fsync", failing)
+    monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(SpoolBroken):
         spool.append(b"unsure")
     monkeypatch.undo()
@@ -138,7 +137,7 @@ def test_fsync_comes_before_the_acknowledgement(
         sizes.append(os.fstat(descriptor).st_size)
         real(descriptor)
 
-    monkeypatch.setattr(spool_module.os, "fsync", watched)
+    monkeypatch.setattr(os, "fsync", watched)
     spool.append(b"one")
     assert sizes[-1] == spool.end
     spool.append(b"two")
