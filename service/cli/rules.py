@@ -27,6 +27,7 @@ def check(
     import rules
     from features.catalog import DEFAULT_PATH, Catalog
     from features.event_types import EVENT_TYPES
+    from features.known_facts import known_facts
     from rules.check import check_rules, render
     from rules.ruleset import RuleSet
     from service.settings import load_settings
@@ -41,6 +42,7 @@ def check(
         event_types=EVENT_TYPES,
         reasons=shipped / "reasons.yaml",
         policy=settings.policy or shipped / "policy.yaml",
+        available={name: known_facts(catalog, name) for name in EVENT_TYPES},
     )
     if problems:
         typer.echo(render(problems), err=True, nl=False)

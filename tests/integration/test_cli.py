@@ -32,6 +32,21 @@ COMMANDS = [
     "replay",
     "demo",
 ]
+NEVER_KNOWN = """
+pack: p
+owner: o
+rules:
+  - id: checkout-after-failures
+    description: Log-ins failed before the purchase.
+    event_types: [checkout]
+    when: user_login_failures_1h >= 5
+    outcome: review
+    reason: LOGIN_TOO_MANY_FAILURES
+    threshold: {source: made up for a test, false_alarms: made up for a test}
+    examples:
+      - {expect: hit, facts: {user_login_failures_1h: 5}}
+      - {expect: no_hit, facts: {user_login_failures_1h: 4}}
+"""
 EVENT = {
     "event_id": "one",
     "type": "login",
@@ -78,6 +93,14 @@ def test_every_command_has_help_and_var(command: str) -> None:
     done = touchstone(*command.split(), "--help")
     assert done.returncode == 0, done.stderr
     assert "--var" in done.stdout
+
+
+def test_a_rule_that_can_never_be_known_is_found(tmp_path: Path) -> None:
+    """A rule on facts that its type does not have is a problem, not a rule that sleeps."""
+    (tmp_path / "pack.yaml").write_text(NEVER_KNOWN, encoding="utf-8")
+    done = touchstone("rules", "check", str(tmp_path))
+    assert done.returncode == 1
+    assert "'user_login_failures_1h' is never known for 'checkout'" in done.stderr
 
 
 def test_help_is_quick() -> None:

@@ -9,6 +9,7 @@ from features.catalog import Catalog
 from features.event import parse_event
 from features.event_types import EVENT_TYPES
 from features.fields import PRESENCE
+from features.known_facts import known_facts
 from features.money import CurrencyTable
 from features.observe import observation_of
 from features.tags import Tagger
@@ -33,7 +34,7 @@ def test_facts_hold_declared_names_of_declared_types_only(
     facts = assemble(event, answer, catalog, currencies)
     for name, value in facts.values.items():
         assert type(value) is PYTHON_TYPES[catalog.fact_types[name]], name
-    assert set(PRESENCE) | set(answer) <= set(facts.values)
+    assert set(PRESENCE) | set(answer) <= set(facts.values) <= known_facts(catalog, kind)
     assert len(facts.row()) == len(catalog.model_features)
 
 

@@ -11,6 +11,7 @@ import rules
 from features.catalog import Catalog
 from features.event_types import EVENT_TYPES
 from features.fields import PRESENCE
+from features.known_facts import known_facts
 from rules.check import check_rules, render
 from rules.decision import Outcome
 from rules.engine import Engine
@@ -40,17 +41,6 @@ RULES = RuleSet.load(HERE / "packs").rules
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
     return Catalog.load()
-
-
-def known_facts(catalog: Catalog, event_type: str) -> set[str]:
-    """Return the facts that an event of a type can have."""
-    plan = catalog.plan(event_type)
-    names = {*PRESENCE, *catalog.fields, *(name for name, _ in catalog.event_functions)}
-    for series in plan.entities.values():
-        names.update(feature for each in series for feature in each.features)
-    names.update(is_new for _, is_new, _ in plan.novelty)
-    names.update(name for name, over, under in catalog.ratios if {over, under} <= names)
-    return names
 
 
 def test_everything_shipped_is_right(catalog: Catalog) -> None:
