@@ -44,12 +44,14 @@ clean: ## Remove .venv and caches (data in var/ stays)
 	@sh .ci/make-venv
 
 .venv/.ready: requirements.lock pyproject.toml | .venv/.made
+	@sh .ci/need-libgomp
 	@echo "Installing dependencies (a minute or two, once) ..."
 	@$(PIP_INSTALL) -r requirements.lock
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.ready-dev: requirements-dev.lock requirements.lock pyproject.toml | .venv/.made
+	@sh .ci/need-libgomp
 	@echo "Installing dependencies of the tests (a minute or two, once) ..."
 	@$(PIP_INSTALL) -r requirements-dev.lock
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .

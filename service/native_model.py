@@ -79,7 +79,7 @@ def open_library() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        hint = "; install the OpenMP runtime (libgomp1)" if "gomp" in str(error) else ""
+        hint = "; install the OpenMP runtime (apt install libgomp1)" if "gomp" in str(error) else ""
         raise ModelUnusable(f"{path} cannot be loaded: {error}{hint}") from None
     if not all(hasattr(library, symbol) for symbol in _NEEDED):
         return None

@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 import features.catalog
 from features.catalog import Catalog
 from features.money import CurrencyTable
+from service.native_model import open_library
 from service.settings import Settings, ShopSettings
 from training.bundle_writer import make_current, write_bundle
 from training.console import bar
@@ -38,12 +39,13 @@ def train_bundle(
 ) -> tuple[Trained, Path]:  # fmt: skip
     """Train on a source, write the bundle under the settings' `var` and make it current.
 
-    Raises `UnknownSource`, `DataMissing`, `TooFewEvents` and the catalog's errors.
+    Raises `UnknownSource`, `DataMissing`, `TooFewEvents`, `ModelUnusable` and the catalog's errors.
     """
     if source not in LABELLED:
         raise UnknownSource(
             f"{source!r} has no labels to train on; there are: {', '.join(LABELLED)}"
         )
+    open_library()  # says what is missing before minutes of reading, and more clearly
     catalog = catalog_of(settings)
     stream = open_source(source, events=events, seed=seed, until=until)
     table = table_of(stream, catalog, currencies_of(settings.shop), console)
