@@ -1,35 +1,29 @@
 """How does a raw model probability become one that means what it says?
 
-Isotonic regression by pooling adjacent violators (Ayer et al. 1955), reduced to a short table
-whose points are joined by lines. Invariant: x increases strictly, y does not decrease and is never
-0 or 1, as no finite sample shows that something cannot happen.
+Isotonic regression (scikit-learn's), reduced to a short table whose points are joined by lines.
+Invariant: x increases strictly, y does not decrease and is never 0 or 1, as no finite sample shows
+that something cannot happen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from service.bundle import MAX_CALIBRATION_POINTS, Calibration
 from training.metrics import Vector
 
+# Scores closer than this are one: far above the rounding of a mean of many of them.
+_DIGITS = 9
 
-@dataclass(slots=True)
-class _Block:
-    """Neighbouring events with one probability: how many, their labels' and scores' sums."""
 
-    weight: float
-    bad: float
-    x_sum: float
+class _Blocks(NamedTuple):
+    """Neighbouring events with one probability: mean score, probability, how many."""
 
-    @property
-    def y(self) -> float:
-        return self.bad / self.weight
-
-    def joined(self, other: _Block) -> _Block:
-        return _Block(self.weight + other.weight, self.bad + other.bad, self.x_sum + other.x_sum)
+    x: Vector
+    y: Vector
+    weight: Vector
 
 
 def fit_calibration(
@@ -39,48 +33,36 @@ def fit_calibration(
 
     Without events of both classes there is nothing to fit, and the table is the identity.
     """
-    bad = float(labels.sum())
-    if not 0 < bad < len(labels):
+    rate = float(labels.mean()) if len(labels) else 0.0
+    if not 0 < rate < 1:
         return Calibration(x=(0.0, 1.0), y=(0.0, 1.0))
-    blocks = _shorten(_pool(_ties(labels, scores)), points)
-    rate = bad / len(labels)
+    events = _Blocks(np.round(scores, _DIGITS), labels, np.ones(len(labels)))
+    x, y, weight = _shorten(_isotonic(events), points)
     # One event of the overall rate in each block keeps small blocks from claiming certainty;
-    # that may bend the order of neighbours, which is pooled away again.
-    smoothed = _pool(
-        [_Block(b.weight + 1, b.bad + rate, b.x_sum / b.weight * (b.weight + 1)) for b in blocks]
-    )
-    return Calibration(
-        x=tuple(block.x_sum / block.weight for block in smoothed),
-        y=tuple(block.y for block in smoothed),
-    )
+    # that may bend the order of neighbours, so it is fitted again.
+    smoothed = _isotonic(_Blocks(x, (y * weight + rate) / (weight + 1), weight + 1))
+    return Calibration(x=tuple(smoothed.x.tolist()), y=tuple(smoothed.y.tolist()))
 
 
-def _ties(labels: Vector, scores: Vector) -> list[_Block]:
-    values, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    bad = np.bincount(where, weights=labels)
-    return [
-        _Block(float(count), float(positive), float(value * count))
-        for value, count, positive in zip(values, counts, bad, strict=True)
-    ]
+def _isotonic(blocks: _Blocks) -> _Blocks:
+    """Join neighbours until y increases with x."""
+    from sklearn.isotonic import IsotonicRegression
+
+    x, y, weight = blocks
+    fitted = IsotonicRegression(out_of_bounds="clip").fit_transform(x, y, sample_weight=weight)
+    levels, where = np.unique(fitted, return_inverse=True)
+    joined: Vector = np.bincount(where, weights=weight).astype(np.float64)
+    return _Blocks(np.bincount(where, weights=x * weight) / joined, levels, joined)
 
 
-def _pool(blocks: list[_Block]) -> list[_Block]:
-    pooled: list[_Block] = []
-    for block in blocks:
-        pooled.append(block)
-        while len(pooled) > 1 and pooled[-2].y >= pooled[-1].y:
-            last = pooled.pop()
-            pooled[-1] = pooled[-1].joined(last)
-    return pooled
-
-
-def _shorten(blocks: list[_Block], points: int) -> list[_Block]:
+def _shorten(blocks: _Blocks, points: int) -> _Blocks:
     """Join the neighbours whose joining costs least squared error until `points` are left."""
-    while len(blocks) > points:
-        costs = [
-            (a.y - b.y) ** 2 * a.weight * b.weight / (a.weight + b.weight)
-            for a, b in pairwise(blocks)
-        ]
-        at = min(range(len(costs)), key=costs.__getitem__)
-        blocks[at : at + 2] = [blocks[at].joined(blocks[at + 1])]
-    return blocks
+    x, y, weight = blocks
+    while len(x) > points:
+        both = weight[:-1] + weight[1:]
+        at = int(np.argmin(np.diff(y) ** 2 * weight[:-1] * weight[1:] / both))
+        for values in (x, y):
+            values[at] = np.average(values[at : at + 2], weights=weight[at : at + 2])
+        weight[at] = both[at]
+        x, y, weight = (np.delete(values, at + 1) for values in (x, y, weight))
+    return _Blocks(x, y, weight)

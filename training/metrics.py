@@ -1,7 +1,8 @@
 """How good are these scores?
 
-Rank metrics with ties counted as they should be, in NumPy. All take labels (0 or 1) and scores of
-equal length; where a class is absent the figure does not exist and NaN is returned.
+The figures of scikit-learn, imported when they are asked for, as that takes a second. All take
+labels (0 or 1) and scores of equal length; where a class is absent the figure does not exist and
+NaN is returned.
 """
 
 from __future__ import annotations
@@ -20,14 +21,9 @@ def auc(labels: Vector, scores: Vector) -> float:
     >>> auc(np.array([0.0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    bad = float(labels.sum())
-    good = len(labels) - bad
-    if not bad or not good:
-        return math.nan
-    _, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[where]  # mean rank among ties, from 1
-    return float((ranks[labels == 1].sum() - bad * (bad + 1) / 2) / (bad * good))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores)) if _has_both(labels) else math.nan
 
 
 def average_precision(labels: Vector, scores: Vector) -> float:
@@ -36,12 +32,9 @@ def average_precision(labels: Vector, scores: Vector) -> float:
     >>> round(average_precision(np.array([0.0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 4)
     0.8333
     """
-    if not labels.sum():
-        return math.nan
-    caught, false_alarms = _cumulative(labels, scores)
-    precision = caught / (caught + false_alarms)
-    gained = np.diff(caught, prepend=0.0)
-    return float((precision * gained).sum() / labels.sum())
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, scores)) if labels.any() else math.nan
 
 
 def recall_at_fpr(labels: Vector, scores: Vector, rate: float = 0.01) -> float:
@@ -51,18 +44,19 @@ def recall_at_fpr(labels: Vector, scores: Vector, rate: float = 0.01) -> float:
     >>> recall_at_fpr(np.array([0.0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.5
     """
-    bad = float(labels.sum())
-    good = len(labels) - bad
-    if not bad or not good:
+    from sklearn.metrics import roc_curve
+
+    if not _has_both(labels):
         return math.nan
-    caught, false_alarms = _cumulative(labels, scores)
-    allowed = false_alarms <= rate * good
-    return float(caught[allowed].max(initial=0.0) / bad)
+    false_alarms, caught, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(caught[false_alarms <= rate].max())
 
 
 def brier(labels: Vector, scores: Vector) -> float:
     """Return the mean squared distance between probability and truth."""
-    return float(np.mean((scores - labels) ** 2)) if len(labels) else math.nan
+    from sklearn.metrics import brier_score_loss
+
+    return float(brier_score_loss(labels, scores, pos_label=1)) if len(labels) else math.nan
 
 
 def summary(labels: Vector, scores: Vector) -> dict[str, float | int | None]:
@@ -79,10 +73,5 @@ def summary(labels: Vector, scores: Vector) -> dict[str, float | int | None]:
     return shown | {"events": len(labels), "abusive": int(labels.sum())}
 
 
-def _cumulative(labels: Vector, scores: Vector) -> tuple[Vector, Vector]:
-    """Return bad and good events at or above each distinct score, from the highest down."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    caught = np.cumsum(labels[order])[ends]
-    return caught, (ends + 1) - caught
+def _has_both(labels: Vector) -> bool:
+    return bool(0 < labels.sum() < len(labels))

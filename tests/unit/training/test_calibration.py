@@ -22,16 +22,15 @@ def test_recovers_a_known_distortion() -> None:
         assert interpolate(table.x, table.y, at) == pytest.approx(at**2, abs=0.03)
 
 
-def test_agrees_with_scikit_learn() -> None:
-    """Block by block the same isotonic fit, up to one event of smoothing."""
-    sklearn = pytest.importorskip("sklearn.isotonic")
+def test_the_mean_is_the_truth() -> None:
+    """Over all events the probabilities add up to the bad ones; fewer points change little."""
     generator = np.random.default_rng(2)
     scores = generator.random(3000)
     labels = (generator.random(3000) < scores**3).astype(float)
-    table = fit_calibration(labels, scores, points=10_000_000)
-    reference = sklearn.IsotonicRegression(out_of_bounds="clip").fit(scores, labels)
-    ours = np.array([interpolate(table.x, table.y, at) for at in scores])
-    assert np.abs(ours - reference.predict(scores)).mean() < 0.02
+    for points in (8, 64, 10_000_000):
+        table = fit_calibration(labels, scores, points)
+        calibrated = [interpolate(table.x, table.y, score) for score in scores]
+        assert np.mean(calibrated) == pytest.approx(labels.mean(), abs=0.02)
 
 
 @given(
