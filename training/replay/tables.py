@@ -1,4 +1,8 @@
-"""How are the figures of a replay shown to people?"""
+"""How are the figures of a replay shown to people?
+
+Invariant: on 80 columns nothing is cut. Where reasons do not fit beside the figures of their event
+type, they have a table of their own.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from training.replay.figures import OUTCOMES, Figures
+from training.replay.figures import OUTCOMES, Figures, TypeFigures
 
 _STYLES = {"approve": "green", "challenge": "yellow", "review": "dark_orange", "decline": "red"}
+_REASONS = 3  # for each event type
 
 
 def show(console: Console, figures: Figures) -> None:
     """Print the table of types, and of rules where one hit."""
-    console.print(_types(figures))
+    table = _types(figures, with_reasons=True)
+    unbounded = console.options.update(width=1000)  # a measure never says more than there is
+    if console.measure(table, options=unbounded).maximum <= console.width:
+        console.print(table)
+    else:
+        console.print(_types(figures, with_reasons=False))
+        console.print(_reasons(figures))
     if figures.rules:
         console.print(_rules(figures))
     report = figures.as_json()
@@ -45,36 +56,58 @@ def show(console: Console, figures: Figures) -> None:
         console.print(f"[yellow]Degraded decisions[/]: {gaps}")
 
 
-def _types(figures: Figures) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=f"Replay of {figures.source}")
-    table.add_column("event type")
-    table.add_column("events", justify="right")
+def _table(title: str) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, title=title, collapse_padding=True, pad_edge=False, show_edge=False
+    )
+
+
+def _types(figures: Figures, *, with_reasons: bool) -> Table:
+    table = _table(f"Replay of {figures.source}")
+    table.add_column("event type", no_wrap=True)
+    table.add_column("events", justify="right", no_wrap=True)
     for outcome in OUTCOMES:
-        table.add_column(outcome, justify="right", style=_STYLES[outcome])
-    table.add_column("top reasons", overflow="fold", min_width=36)
-    table.add_column("p50 ms", justify="right")
-    table.add_column("p99 ms", justify="right")
+        table.add_column(outcome, justify="right", style=_STYLES[outcome], no_wrap=True)
+    if with_reasons:
+        table.add_column("top reasons", no_wrap=True)
+    table.add_column("p50 ms", justify="right", no_wrap=True)
+    table.add_column("p99 ms", justify="right", no_wrap=True)
     for name, row in sorted(figures.types.items()):
         table.add_row(
             name,
             str(len(row.seconds)),
             *(str(row.outcomes[outcome]) for outcome in OUTCOMES),
-            "\n".join(f"{code} {count}" for code, count in row.reasons.most_common(3)),
+            *(["\n".join(f"{code} {count}" for code, count in _top(row))] if with_reasons else []),
             f"{row.latency_ms(50):.2f}",
             f"{row.latency_ms(99):.2f}",
         )
     return table
 
 
+def _reasons(figures: Figures) -> Table:
+    table = _table("Top reasons")
+    table.add_column("event type", no_wrap=True)
+    table.add_column("reason", no_wrap=True)
+    table.add_column("events", justify="right", no_wrap=True)
+    for name, row in sorted(figures.types.items()):
+        for number, (code, count) in enumerate(_top(row)):
+            table.add_row("" if number else name, code, str(count))
+    return table
+
+
+def _top(row: TypeFigures) -> list[tuple[str, int]]:
+    return row.reasons.most_common(_REASONS)
+
+
 def _rules(figures: Figures) -> Table:
     honest = figures.honest_people()
-    table = Table(box=box.SIMPLE_HEAD, title="Rules that hit")
-    table.add_column("rule")
+    table = _table("Rules that hit")
+    table.add_column("rule", no_wrap=True)
     if figures.is_labelled:
-        table.add_column("caught", justify="right", style="green")
-    table.add_column("false alarms", justify="right", style="red")
-    table.add_column("of honest events", justify="right")
-    table.add_column("honest people hit", justify="right")
+        table.add_column("caught", justify="right", style="green", no_wrap=True)
+    table.add_column("false\nalarms", justify="right", style="red", no_wrap=True)
+    table.add_column("of honest\nevents", justify="right", no_wrap=True)
+    table.add_column("honest\npeople hit", justify="right", overflow="fold")
     for rule, (good, bad) in sorted(figures.rules.items()):
         people = len(good.people & honest)
         table.add_row(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import random
 import threading
 import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+import rules as rules_package
+from features.event_types import EVENT_TYPES
+from rules.reasons import Reasons
+from rules.ruleset import RuleSet
 from training.labelled import Json, Labelled
 from training.replay.client import Reply
-from training.replay.figures import Figures
+from training.replay.figures import OUTCOMES, Figures
 from training.replay.lanes import Entities, in_lanes
 from training.replay.tables import show
 from training.simulator.stream import Traffic, simulate
 
+PACKS = Path(rules_package.__file__).parent / "packs"
 UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -160,3 +167,34 @@ def test_tables_show_types_rules_and_totals() -> None:
     text = console.export_text()
     for part in ("login", "A_REASON 1", "r-1", "caught 1 (100.0%)", "AUC 1.000", "story 1/1"):
         assert part in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_tables_are_never_cut(width: int) -> None:
+    """The longest names and large figures are there in whole, on a narrow terminal as well."""
+    codes = list(Reasons.load(PACKS.with_name("reasons.yaml")).texts)
+    rules = [rule.id for rule in RuleSet.load(PACKS).rules]
+    figures = Figures("a data set with a name")
+    for kind in EVENT_TYPES:
+        row = figures.types[kind]
+        row.seconds = [0.0123] * 200_000 + [1.23456] * 34_567
+        row.outcomes.update(dict.fromkeys(OUTCOMES, 123_456))
+        row.reasons.update({code: 100_000 + len(code) for code in codes})
+    figures.total[0].events = 1_234_567
+    figures.total[0].people.update(map(str, range(46_857)))
+    for rule in rules:
+        good, bad = figures.rules[rule]
+        good.events, bad.events = 1_234_567, 123_456
+        good.people = set(map(str, range(10_000)))
+    figures.is_labelled = True
+    console = Console(width=width, record=True, file=io.StringIO())
+    show(console, figures)
+    text = console.export_text()
+    assert "…" not in text
+    longest = max(codes, key=len)
+    for part in (*EVENT_TYPES, *rules, longest, "12.30", "1234.56", "10000 (21.34%)"):
+        assert part in text
+    for line in text.splitlines():
+        assert len(line.rstrip()) <= width
+    of_login = next(line for line in text.splitlines() if line.startswith("login"))
+    assert of_login.split()[:6] == ["login", "234567", *["123456"] * 4]
