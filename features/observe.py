@@ -24,15 +24,18 @@ def observation_of(
     observed_ms: int,
     *,
     event_tag: str | None = None,
+    fields: Mapping[str, Value] | None = None,
 ) -> Observation:
     """Make the observation of an event that the service accepted at `observed_ms`.
 
-    `event_tag` is the tag of the event id, when the caller has it already. A series whose filter
+    `event_tag` is the tag of the event id, `fields` are those of `fields_of`, when the caller has
+    them already. A series whose filter
     is false or unknown, or whose measured value the event does not have, is read and not recorded.
     """
     plan = catalog.plan(event.type)
     tags = entities_of(event, tagger)
-    fields = fields_of(event, currencies) if plan.needs_fields else {}
+    if fields is None:
+        fields = fields_of(event, currencies) if plan.needs_fields else {}
     if event_tag is None:
         event_tag = tagger.tag("event", event.event_id)
     verdicts = [condition.verdict(fields) for condition in plan.filters]

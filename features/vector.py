@@ -7,6 +7,7 @@ Invariant: pure; what is unknown is absent from the facts and NaN in the row, ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 from math import isfinite, nan
 
 from features.catalog import Catalog
@@ -27,19 +28,25 @@ class Facts:
 
     def row(self) -> list[float]:
         """Give the model's inputs in the order of `Catalog.model_features`; NaN where unknown."""
-        known = self.values.get
-        return [float(known(name, nan)) for name in self._model_features]
+        return list(map(float, map(self.values.get, self._model_features, repeat(nan))))
 
 
 def assemble(
-    event: Event, knowledge: Mapping[str, int | float], catalog: Catalog, currencies: CurrencyTable
+    event: Event,
+    knowledge: Mapping[str, int | float],
+    catalog: Catalog,
+    currencies: CurrencyTable,
+    *,
+    fields: Mapping[str, Value] | None = None,
 ) -> Facts:
     """Join what the event says with what the velocity store answered.
 
-    `knowledge` maps feature names to values, and is empty when the store could not answer. Raises
-    `UnknownCurrency` for an event that `parse_event` did not check against this table.
+    `knowledge` maps feature names to values, and is empty when the store could not answer; `fields`
+    are those of `fields_of`, when the caller has them already. Raises `UnknownCurrency` for an
+    event that `parse_event` did not check against this table.
     """
-    fields = fields_of(event, currencies)
+    if fields is None:
+        fields = fields_of(event, currencies)
     offered = catalog.fields
     values: dict[str, Value] = {name: fields[name] for name in fields if name in offered}
     values.update(presence_of(event))

@@ -16,10 +16,11 @@ from rules.reasons import Reasons, reasons_for
 
 from features.catalog import Catalog
 from features.event import Event
+from features.fields import Value, fields_of
 from features.money import CurrencyTable
 from features.observe import observation_of
 from features.tags import Tagger
-from features.vector import Facts, assemble
+from features.vector import assemble
 from features.velocity.observation import Observation
 from features.velocity.store import VelocityStore, VelocityUnavailable
 from rules.decision import Decision, Reason
@@ -112,12 +113,14 @@ class Decider:
 
     async def _decide(self, accepted: Accepted) -> bytes:
         brain, event = self._brain, accepted.event
-        observation, knowledge, gaps = await self._know(accepted)
-        facts = assemble(event, knowledge, brain.catalog, brain.currencies)
-        score = self._probability(facts, gaps)
+        fields = fields_of(event, brain.currencies)
+        observation, knowledge, gaps = await self._know(accepted, fields)
+        facts = assemble(event, knowledge, brain.catalog, brain.currencies, fields=fields)
+        row = facts.row()
+        score = self._probability(row, gaps)
         hits = brain.engine.evaluate(event.type, facts.values, accepted.observed_at)
         decision = settle(brain.policy, event.type, score, hits, gaps)
-        reasons = self._reasons(decision, facts)
+        reasons = self._reasons(decision, row)
         entry_id = os.urandom(16)
         answer = score_answer(entry_id, accepted, score, decision, reasons, brain.versions)
         draft = draft_of("decision", entry_id, accepted, answer, observation, facts, brain.versions)
@@ -126,7 +129,8 @@ class Decider:
         return orjson.dumps(answer)
 
     async def _learn(self, accepted: Accepted) -> bytes:
-        observation, _, gaps = await self._know(accepted)
+        fields = fields_of(accepted.event, self._brain.currencies)
+        observation, _, gaps = await self._know(accepted, fields)
         entry_id = os.urandom(16)
         answer = event_answer(entry_id, accepted, gaps)
         draft = draft_of(
@@ -147,7 +151,9 @@ class Decider:
             deadline=started + self._budget.decision_seconds,
         )
 
-    async def _know(self, accepted: Accepted) -> tuple[Observation, Knowledge, list[str]]:
+    async def _know(
+        self, accepted: Accepted, fields: Mapping[str, Value]
+    ) -> tuple[Observation, Knowledge, list[str]]:
         """Read what happened before and record that this happens, in one atomic call."""
         brain = self._brain
         observation = observation_of(
@@ -157,6 +163,7 @@ class Decider:
             brain.currencies,
             epoch_ms(accepted.observed_at),
             event_tag=accepted.event_tag,
+            fields=fields,
         )
         try:
             knowledge = await self._velocity.observe(observation, self._budget.velocity_seconds)
@@ -165,23 +172,23 @@ class Decider:
             return observation, {}, [VELOCITY_GAP]
         return observation, knowledge, []
 
-    def _probability(self, facts: Facts, gaps: list[str]) -> float | None:
+    def _probability(self, row: Sequence[float], gaps: list[str]) -> float | None:
         """Return the calibrated probability of abuse; a model that fails is a gap."""
         if self._brain.scorer is not None:
             try:
-                return self._brain.scorer.score(facts.row())
+                return self._brain.scorer.score(row)
             except Exception:  # whatever a model does, the decision goes on without it
                 log.exception("the model failed")
         gaps.append(MODEL_GAP)
         return None
 
-    def _reasons(self, decision: Decision, facts: Facts) -> Sequence[Reason]:
+    def _reasons(self, decision: Decision, row: Sequence[float]) -> Sequence[Reason]:
         """Return up to four reasons; the model is asked only when its score is a cause."""
         causes: Sequence[tuple[str, float]] = ()
         scorer = self._brain.scorer
         if decision.is_explained_by_model and scorer is not None:
             try:
-                causes = scorer.explain(facts.row())
+                causes = scorer.explain(row)
             except Exception:  # an explanation is never worth the decision
                 log.exception("the model could not be explained")
         return reasons_for(decision, causes, self._brain.reasons)

@@ -68,21 +68,24 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._decision_cells: dict[tuple[str, str], Counter] = {}
+        self._cells: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
     def decided(self, event_type: str, decision: Decision, seconds: float) -> None:
         """Count a recorded decision that took `seconds` from acceptance."""
-        cell = self._decision_cells.get((event_type, decision.outcome.value))
-        if cell is None:  # looking labels up costs 2 us; the set is small and closed
-            cell = self.decisions.labels(event_type, decision.outcome.value)
-            self._decision_cells[event_type, decision.outcome.value] = cell
-        cell.inc()
+        self._cell(self.decisions, event_type, decision.outcome.value).inc()
         self.latency.observe(seconds)
         for hit in decision.hits:
             if hit.status is not HitStatus.NO_HIT:
-                self.rule_hits.labels(hit.rule_id, hit.status.value).inc()
+                self._cell(self.rule_hits, hit.rule_id, hit.status.value).inc()
         for cause in decision.degraded:
-            self.degraded.labels(cause).inc()
+            self._cell(self.degraded, cause).inc()
+
+    def _cell(self, counter: Counter, *labels: str) -> Counter:
+        """Return a counter's cell; finding it anew costs as much as ten dict look-ups."""
+        cell = self._cells.get((counter, labels))
+        if cell is None:  # the label sets are small and closed
+            cell = self._cells[counter, labels] = counter.labels(*labels)
+        return cell
 
     def learned(self, event_type: str) -> None:
         """Count an event that was taken without a decision."""

@@ -6,6 +6,8 @@ Invariant: unknown is None, and never counts as a contradiction.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # Order matters: an Android agent also says Linux, and an iPhone agent "like Mac OS X".
 _AGENT_WORDS: tuple[tuple[str, str], ...] = (
     ("windows phone", "windows"),
@@ -48,6 +50,9 @@ _ALSO = {
     ("android", "harmonyos"),
     ("android", "linux"),
 }
+# Agents repeat: a shop sees some thousands, and most events one of a few hundred.
+AGENTS_KEPT = 4096
+
 _AUTOMATED = (
     "headless",
     "phantomjs",
@@ -73,6 +78,7 @@ _AUTOMATED = (
 )
 
 
+@lru_cache(maxsize=AGENTS_KEPT)
 def agent_system(user_agent: str) -> str | None:
     """Give the operating system that a user agent names.
 
@@ -104,6 +110,7 @@ def contradicts(user_agent: str, platform: str) -> bool | None:
     return claimed != named and (claimed, named) not in _ALSO
 
 
+@lru_cache(maxsize=AGENTS_KEPT)
 def is_automated(user_agent: str) -> bool:
     """Say whether an agent says that no human holds the device; an empty one counts as such.
 

@@ -78,4 +78,4 @@ def digit_share(email: str) -> float | None:
     local = email.rpartition("@")[0]
     if not local:
         return None
-    return sum(character.isdecimal() for character in local) / len(local)
+    return sum(map(str.isdecimal, local)) / len(local)

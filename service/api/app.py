@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (score, decisions, health):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
     for kind in (*_CODED, InvalidEvent, TimeoutError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)
     describe(app)

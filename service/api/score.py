@@ -11,11 +11,12 @@ from starlette.responses import Response
 from features.event import Event, parse_event
 from service.api import openapi
 from service.api.body import read_body
+from service.api.direct import DirectRoute
 from service.clock import monotonic
 from service.decider import Decider
 from service.runtime import Runtime
 
-router = APIRouter(tags=["decide"])
+router = APIRouter(tags=["decide"], route_class=DirectRoute)
 
 
 @router.post("/v1/score", **openapi.SCORE)

@@ -37,9 +37,7 @@ async def test_every_answered_decision_survives(tmp_path: Path) -> None:
                 assert (await client.score(event("checkout"))).status == 200
         recorded = await entries(settings)
     by_id = {entry.entry_id.hex(): entry for entry in recorded}
-    missing = [
-        decision_id for decision_id in events_sent.values() if decision_id not in by_id
-    ]
+    missing = [decision_id for decision_id in events_sent.values() if decision_id not in by_id]
     assert missing == []
     events = Counter(entry.event_key for entry in recorded)
     assert max(events.values()) == 1
