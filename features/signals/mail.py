@@ -50,11 +50,14 @@ DISPOSABLE_DOMAINS: frozenset[str] = frozenset(
 def is_alias(email: str) -> bool:
     """Say whether an address is another spelling of a mailbox: a +tag, or dots that mean nothing.
 
-    >>> is_alias("li+2@example.com"), is_alias("l.i@gmail.com"), is_alias("Li@example.com")
+    One dot is how people write their names, where dots mean nothing as well; several accounts with
+    one mailbox are found by its tag, however it is spelled.
+
+    >>> is_alias("li+2@example.com"), is_alias("l.i.n.a@gmail.com"), is_alias("li.na@gmail.com")
     (True, True, False)
     """
     local = email.rpartition("@")[0]
-    if "+" not in local and "." not in local:
+    if "+" not in local and local.count(".") < 2:
         return False
     return normal_email(email).rpartition("@")[0] != folded(local)
 

@@ -24,9 +24,12 @@ def show(console: Console, figures: Figures) -> None:
         console.print(table)
     else:
         console.print(_types(figures, with_reasons=False))
+        console.print()
         console.print(_reasons(figures))
+    console.print()
     if figures.rules:
         console.print(_rules(figures))
+        console.print()
     report = figures.as_json()
     honest = report["honest"]
     if figures.is_labelled:
