@@ -88,6 +88,7 @@ class Decider:
         self._clock = clock
         self._budget = budget
         self._metrics = metrics
+        self._velocity_is_away = False
 
     async def decide(self, event: Event, started: float) -> bytes:
         """Return the recorded answer to the event as JSON (`service.api.answers.ScoreAnswer`).
@@ -168,9 +169,18 @@ class Decider:
         try:
             knowledge = await self._velocity.observe(observation, self._budget.velocity_seconds)
         except VelocityUnavailable as error:
-            log.warning("velocity is missing: %s", error)
+            self._note_velocity(error)
             return observation, {}, [VELOCITY_GAP]
+        self._note_velocity(None)
         return observation, knowledge, []
+
+    def _note_velocity(self, error: VelocityUnavailable | None) -> None:
+        """Log when velocity goes and when it comes back, not for each event in between."""
+        if error is not None and not self._velocity_is_away:
+            log.warning("deciding without velocity: %s", error)
+        elif error is None and self._velocity_is_away:
+            log.warning("velocity is back")
+        self._velocity_is_away = error is not None
 
     def _probability(self, row: Sequence[float], gaps: list[str]) -> float | None:
         """Return the calibrated probability of abuse; a model that fails is a gap."""
