@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-from rules.reasons import Reasons
 
 import rules
 from features.catalog import DEFAULT_PATH, Catalog
@@ -21,6 +20,7 @@ from features.velocity.connection import ValkeyConnection
 from features.velocity.valkey_store import ValkeyVelocityStore
 from rules.engine import Engine
 from rules.policy import Policy
+from rules.reasons import Reasons
 from rules.ruleset import RuleSet
 from service.access import ApiKeys
 from service.bundle import current_bundle

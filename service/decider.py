@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
-from rules.reasons import Reasons, reasons_for
 
 from features.catalog import Catalog
 from features.event import Event
@@ -26,6 +25,7 @@ from features.velocity.store import VelocityStore, VelocityUnavailable
 from rules.decision import Decision, Reason
 from rules.engine import Engine
 from rules.policy import Policy, settle
+from rules.reasons import Reasons, reasons_for
 from service.accepted import Accepted
 from service.answer import event_answer, score_answer
 from service.clock import Clock, epoch_ms, monotonic
