@@ -75,24 +75,29 @@ def serve(
 
 @contextlib.contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind the address without listening: until the workers do, callers are refused at once."""
+    """Hold the address without listening: until the workers do, callers are refused at once."""
     try:
         kind, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(kind)
+        probe, holder = socket.socket(kind), socket.socket(kind)
     except OSError as error:
         raise ServeError(f"cannot listen on {host}: {error.strerror}") from None
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with holder:
         try:
-            listener.bind(address)
+            with probe:  # alone: sharing the port would let a second service in
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                address = probe.getsockname()
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            holder.bind(address)
         except OSError as error:
             hint = "; --port chooses another port" if port else ""
             raise ServeError(
                 f"cannot listen on {host} port {port}: {error.strerror}{hint}"
             ) from None
-        yield listener
+        yield holder
 
 
 @contextlib.contextmanager

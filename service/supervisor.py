@@ -1,8 +1,8 @@
 """Who keeps the workers running? One parent process that decides nothing and serves nothing.
 
-uvicorn's own supervisor (starts workers on one shared socket, replaces dead and hung ones, passes
-signals on), with the embedded servers looked after in the same loop. Invariant: workers end with
-the supervisor, even when it is killed.
+uvicorn's own supervisor (starts workers, replaces dead and hung ones, passes signals on), with the
+embedded servers looked after in the same loop. Invariant: workers end with the supervisor, even
+when it is killed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Supervisor(Multiprocess):
     def __init__(
         self,
         workers: int,
-        listener: socket.socket,
+        address: socket.socket,
         servers: EmbeddedServers | None,
         *,
         on_ready: Callable[[list[int]], None],
@@ -77,7 +77,8 @@ class Supervisor(Multiprocess):
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        super().__init__(config, [listener])
+        super().__init__(config, [])
+        self._address = address
         self._servers = servers
         self._on_ready = on_ready
         self._is_announced = False
@@ -137,9 +138,45 @@ class Supervisor(Multiprocess):
         log.warning("worker %s ended (%s) and is replaced", process.pid, process.exitcode)
         if process.pid is not None:
             _forget_metrics(process.pid)
-        self.processes[index] = fresh = Process(self.config, self.sockets)
-        fresh.start()
+        self.processes[index] = self._started()
         self._is_announced = False
+
+    def init_processes(self) -> None:
+        """Start the workers."""
+        self.processes += [self._started() for _ in range(self.processes_num)]
+
+    def restart_all(self) -> None:
+        """Replace each worker by one that is ready (SIGHUP)."""
+        for index, old in enumerate(self.processes):
+            fresh = self._started()
+            if not fresh.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+                fresh.kill()
+                fresh.join()
+                log.error("a new worker was not ready in time; the old ones go on")
+                return
+            old.terminate()
+            old.join()
+            self.processes[index] = fresh
+
+    def handle_ttin(self) -> None:
+        """Add a worker (SIGTTIN)."""
+        self.processes_num += 1
+        self.processes.append(self._started())
+
+    def _started(self) -> Process:
+        """Start a worker with a listening socket of its own.
+
+        The kernel spreads connections over the sockets of an address. Workers that share one
+        socket do not share the work: whoever wakes first takes all that came (seen: 32 to 0).
+        Only the worker holds its socket, so what a dead one leaves goes to the others.
+        """
+        with socket.socket(self._address.family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(self._address.getsockname())
+            process = Process(self.config, [listener])
+            process.start()
+        return process
 
     def join_all(self) -> None:
         """Wait for the workers to drain, and end those that do not."""
