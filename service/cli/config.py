@@ -17,7 +17,10 @@ def show(var: Var = None) -> None:
 
     from service.settings import load_settings, setting_rows
 
-    table = Table("setting", "value", "what it is", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("setting", no_wrap=True, overflow="fold")
+    table.add_column("value", overflow="fold")
+    table.add_column("what it is")
     for name, value, description in setting_rows(load_settings(var)):
         table.add_row(name, value, description)
     console = Console()
