@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from service.ledger.backlog import Backlog
-from service.ledger.batch import Waiting, give_up, take_batch, tell, tell_repeat
+from service.ledger.batch import Queued, Waiting, give_up, take_batch, tell, tell_repeat
 from service.ledger.drain import AWAY, at_most
 from service.ledger.entry import EntryDraft, check_log_name
 from service.ledger.errors import BadDraft, DuplicateEvent, LedgerUnavailable, SpoolBroken
 from service.ledger.frames import month_key_rows, subject_key_rows
 from service.ledger.keys import Keyring
 from service.ledger.recovery import Recovery, WriterSettings
-from service.ledger.row import StoredRow, numbered, sealed
+from service.ledger.row import SealedEntry, StoredRow, numbered, sealed
 from service.ledger.table import close_writer, insert, owners_of_event_keys, stored_entry_ids
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class LedgerWriter:
         self._begin_writer()
         self._backlog = Backlog(settings.spool_dir, settings.spool_max_bytes)
         self._connection: Any = None
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[Queued] = deque()
         self._idle: asyncio.Future[None] | None = None
         self._slot = asyncio.Lock()
         self._is_closing = False
@@ -100,9 +100,8 @@ class LedgerWriter:
         """
         if self._is_closing:
             raise LedgerUnavailable("the writer is closed")
-        entry = sealed(draft, self._settings.log, self._ring)
         future: asyncio.Future[None] = self._loop.create_future()
-        self._queue.append(Waiting(entry, future, self._loop.time() + timeout_s))
+        self._queue.append(Queued(draft, future, self._loop.time() + timeout_s))
         self._wake()
         timer = self._loop.call_later(timeout_s, give_up, future)
         try:
@@ -154,6 +153,9 @@ class LedgerWriter:
         self._next_seq = 1
         self._is_registered = False
 
+    def _sealed(self, draft: EntryDraft) -> SealedEntry:
+        return sealed(draft, self._settings.log, self._ring)
+
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
@@ -167,7 +169,7 @@ class LedgerWriter:
                 await self._idle
                 continue
             async with self._slot:
-                batch, repeats = take_batch(self._queue, MAX_BATCH)
+                batch, repeats = take_batch(self._queue, MAX_BATCH, self._sealed)
                 try:
                     if self._connection is None:
                         await self._put_aside(batch, may_be_stored=False)
