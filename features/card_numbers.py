@@ -2,7 +2,8 @@
 
 A card number is 13 to 19 digits in a known issuer range with a right Luhn digit (ISO/IEC 7812-1),
 in any digit script, also when spaces, dashes or dots part its groups. Groups are taken whole:
-sixteen digits inside a run of thirty are not a card number.
+sixteen digits inside a run of thirty are not a card number, and neither are digits inside a
+hexadecimal id or a UUID: by chance one such id in some thousands would be refused.
 Invariant: an answer is yes or no, never the number.
 """
 
@@ -14,6 +15,13 @@ import re
 # every decimal digit of Unicode.
 _GAP = r"[ \t\r\n.\-\u00a0\u00ad\u2000-\u2015\u202f\u205f\u2060\u2212\u3000\ufeff]{0,2}"
 _CANDIDATE = re.compile(rf"\d(?:{_GAP}\d){{12,}}")
+# A hexadecimal id (20 characters or more, two letters among them) or a UUID, standing alone.
+_HEXADECIMAL_ID = re.compile(
+    r"(?<![0-9A-Za-z])"
+    r"(?:(?=(?:[0-9]*[A-Fa-f]){2})[0-9A-Fa-f]{20,}"
+    r"|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12})"
+    r"(?![0-9A-Za-z])"
+)
 _GROUP = re.compile(r"\d+")
 _OTHER_DIGIT = re.compile(r"\d")
 _ASCII = bytes(range(128))
@@ -71,8 +79,13 @@ def has_card_number(text: str) -> bool:
     True
     >>> has_card_number("2026-11-22 08:15, order 4111")
     False
+    >>> has_card_number("ord-4e1c4111111111111111a7b20c9d55e8")
+    False
     """
-    return any(_has_card(match.group()) for match in _CANDIDATE.finditer(text))
+    if _CANDIDATE.search(text) is None:
+        return False
+    rest = _HEXADECIMAL_ID.sub("#", text)
+    return any(_has_card(match.group()) for match in _CANDIDATE.finditer(rest))
 
 
 def may_hold_card_number(raw: bytes) -> bool:

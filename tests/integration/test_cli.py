@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -156,11 +157,15 @@ def test_a_dead_worker_is_replaced(service: RunningService) -> None:
     """kill -9 of a worker: the others answer on, and a new one takes its place."""
     os.kill(service.workers[0], signal.SIGKILL)
     state = service.var / "run" / "service.json"
-    deadline = time.monotonic() + 60
+    deadline, answered = time.monotonic() + 60, 0
     while service.workers[0] in (pids := json.loads(state.read_text())["workers"]):
-        assert call(f"{service.url}/livez")[0] == 200
+        # What the dead worker had accepted or was about to is lost; the next call is answered.
+        with contextlib.suppress(ConnectionError):
+            assert call(f"{service.url}/livez")[0] == 200
+            answered += 1
         assert time.monotonic() < deadline
         time.sleep(0.2)
+    assert answered > 0
     assert len(pids) == 2
     service.workers = pids
 

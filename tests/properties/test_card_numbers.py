@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,13 @@ def test_a_changed_digit_is_no_card_number(number: str, place: int, by: int) -> 
 def test_the_quick_look_misses_nothing_that_the_full_look_finds(text: str) -> None:
     if has_card_number(text):
         assert may_hold_card_number(json.dumps(text, ensure_ascii=False).encode())
+
+
+@given(st.uuids(version=4), st.sampled_from(["hex", "text", "prefixed"]), card_numbers())
+def test_an_id_is_no_card_number_whatever_its_digits(uuid: UUID, form: str, number: str) -> None:
+    digits = (number + uuid.hex)[:28] + "beef"  # a card number's digits inside a hexadecimal id
+    texts = {"hex": digits, "text": str(uuid), "prefixed": f"checkout-{uuid.hex[:-2]}ab"}
+    assert not has_card_number(texts[form])
 
 
 def places(node: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
