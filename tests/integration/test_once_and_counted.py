@@ -75,7 +75,7 @@ async def test_one_event_fifty_times_at_once(running: tuple[Served, str, Setting
 async def test_a_repeat_with_another_body_is_refused(
     running: tuple[Served, str, Settings],
 ) -> None:
-    """The same id with another body gets 409 from every worker and leaves no trace in the counts."""
+    """The same id with another body gets 409 from every worker, and no count changes."""
     served, key, settings = running
     after = set()
     for index in range(10):  # each client has a connection of its own: some reach the other worker
