@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
@@ -18,6 +19,10 @@ from service.migrate import migrate
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEMPLATE = "touchstone_template"
 VALKEY_DATABASES = 16  # Valkey's default; 0 is the shared one
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("touchstone", deadline=None)
+hypothesis.settings.load_profile("touchstone")
 
 
 @pytest.fixture(autouse=True)
