@@ -22,7 +22,6 @@ from training.simulator.scenarios.coupon_farm import coupon_farm
 from training.simulator.scenarios.credential_stuffing import credential_stuffing, password_spraying
 from training.simulator.scenarios.honest import coupon_day, flash_sale_visit, sign_up, visit
 from training.simulator.scenarios.return_abuser import return_abuser
-from training.simulator.sparse import Caller
 from training.simulator.steps import Scenario, Step, iso
 from training.simulator.world import World
 
@@ -76,13 +75,13 @@ def simulate(traffic: Traffic) -> Iterator[Labelled]:
         taken = sessions.take(traffic.events - emitted)
         if taken is None:
             return
-        step, scenario, caller = taken
+        step, scenario = taken
         emitted += 1
         event = {
             "event_id": f"{traffic.run}-{emitted:06x}e",
             "type": step.type,
             "occurred_at": iso(step.at),
-            **caller.says(step.parts),
+            **step.parts,
         }
         yield Labelled(event, int(step.abusive), scenario)
 
@@ -94,28 +93,27 @@ class _Sessions:
         self._world = world
         self._end = end
         self._share = traffic.abuse_share
-        self._heap: list[tuple[float, int, Step, str, Caller, Iterator[Step]]] = []
-        self._run = f"{traffic.seed}/{traffic.run}"
+        self._heap: list[tuple[float, int, Step, str, Iterator[Step]]] = []
         self._opened = 0
         self._arrival = start
         self._attacks: list[Scenario] = []
         self._peaks = _peaks(world.rng, start, end)
         self._until_attack = self._attack_gap() * world.rng.random()
 
-    def take(self, wanted: int) -> tuple[Step, str, Caller] | None:
+    def take(self, wanted: int) -> tuple[Step, str] | None:
         """Return the next step of all sessions; None at the end of the time."""
         while self._arrival < self._end and (not self._heap or self._arrival <= self._heap[0][0]):
             self._open(self._arrival)
             self._arrival = self._next_arrival(wanted)
         if not self._heap or self._heap[0][0] > self._end:
             return None
-        _, number, step, name, caller, session = self._heap[0]
+        _, number, step, name, session = self._heap[0]
         following = next(session, None)
         if following is None:
             heapq.heappop(self._heap)
         else:
-            heapq.heapreplace(self._heap, (following.at, number, following, name, caller, session))
-        return step, name, caller
+            heapq.heapreplace(self._heap, (following.at, number, following, name, session))
+        return step, name
 
     def _open(self, at: float) -> None:
         rng = self._world.rng
@@ -133,8 +131,7 @@ class _Sessions:
         first = next(session)
         self._opened += 1
         name = scenario.__name__
-        caller = Caller(f"{self._run}/{self._opened}")
-        heapq.heappush(self._heap, (first.at, self._opened, first, name, caller, session))
+        heapq.heappush(self._heap, (first.at, self._opened, first, name, session))
 
     def _next_arrival(self, wanted: int) -> float:
         """Return when the next session starts: what is left to emit over the time that is left.
