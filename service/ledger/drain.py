@@ -42,6 +42,7 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that died between two statements
 )
 
 
@@ -90,11 +91,18 @@ async def at_most(connection: Any, seconds: float) -> AsyncIterator[None]:
     """Drop the connection when the body takes longer; the statement under way then fails.
 
     Unlike asyncpg's own timeout it does not ask the server to cancel: a server that hangs would not
-    answer that either.
+    answer that either. Whatever a body raises once its connection is closed (asyncpg then trips
+    over its own missing protocol) leaves as a TimeoutError or as one of `AWAY`.
     """
     timer = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:
         yield
+    except AWAY:
+        raise
+    except Exception as error:
+        if connection.is_closed():
+            raise TimeoutError(f"the connection was closed: {type(error).__name__}") from error
+        raise
     finally:
         timer.cancel()
 
