@@ -9,10 +9,8 @@ entries.
 from __future__ import annotations
 
 import os
-import stat
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -61,22 +59,6 @@ class FileKek:
             raise KeyFileError(f"a key-encryption key has {KEY_BYTES} bytes, not {len(kek)}")
         self._aead = AESGCM(_expand(kek, b"touchstone kek wrap v1", KEY_BYTES))
         self.kek_id = _expand(kek, b"touchstone kek id v1", KEK_ID_BYTES)
-
-    @classmethod
-    def from_file(cls, path: Path) -> FileKek:
-        """Read the KEK from a file of 32 bytes that only its owner may read."""
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            if mode & 0o077:
-                raise KeyFileError(
-                    f"{path} may be read or written by others (mode {mode:04o}): chmod 600 {path}"
-                )
-            kek = path.read_bytes()
-        except OSError as error:
-            raise KeyFileError(f"cannot read {path}: {error.strerror}") from None
-        if len(kek) != KEY_BYTES:
-            raise KeyFileError(f"{path} has {len(kek)} bytes, not the {KEY_BYTES} of a key")
-        return cls(kek)
 
     def wrap(self, name: str, key: bytes) -> bytes:
         """Return the wrapped key."""
@@ -187,15 +169,6 @@ class Keyring:
     def forget_subject(self, subject_tag: str) -> None:
         """Drop the person's key: the next entry about them gets a fresh one (erasure)."""
         self._subjects.pop(subject_tag, None)
-
-
-def create_kek_file(path: Path) -> None:
-    """Write a fresh KEK with mode 0600; raises `FileExistsError` rather than replace one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(KEY_BYTES))
-        file.flush()
-        os.fsync(descriptor)
 
 
 def _subject_key_name(key_id: bytes, subject_tag: str) -> str:

@@ -1,51 +1,13 @@
-"""Keys: who may read the file, what a wrong key says, which key seals what."""
+"""Keys: what a wrong key says, which key seals what."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from service.ledger.errors import KeyFileError, SealBroken, WrongKek
-from service.ledger.keys import FileKek, Keyring, create_kek_file
+from service.ledger.errors import SealBroken, WrongKek
+from service.ledger.keys import FileKek, Keyring
 
 KEK = FileKek(bytes(32))
-
-
-def test_file_is_created_for_its_owner_only(tmp_path: Path) -> None:
-    """A created KEK has 32 random bytes, mode 0600, and is never replaced."""
-    path = tmp_path / "kek.key"
-    create_kek_file(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert len(path.read_bytes()) == 32
-    FileKek.from_file(path)
-    with pytest.raises(FileExistsError):
-        create_kek_file(path)
-
-
-def test_file_others_may_read_is_refused(tmp_path: Path) -> None:
-    """The error names the file, its mode and the way out."""
-    path = tmp_path / "kek.key"
-    create_kek_file(path)
-    path.chmod(0o640)
-    with pytest.raises(KeyFileError, match=r"mode 0640.*chmod 600"):
-        FileKek.from_file(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33])
-def test_file_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
-    """A file that is no key of 32 bytes is refused."""
-    path = tmp_path / "kek.key"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with pytest.raises(KeyFileError, match=f"has {len(content)} bytes"):
-        FileKek.from_file(path)
-
-
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    """A file that is not there is named."""
-    with pytest.raises(KeyFileError, match=r"cannot read .*absent"):
-        FileKek.from_file(tmp_path / "absent")
 
 
 def test_wrong_kek_is_named() -> None:
