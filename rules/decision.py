@@ -132,7 +132,7 @@ class Decision:
         """Say whether the score asked for more than approval and the outcome is no approval.
 
         Only then is a model's cause a cause of this outcome, and worth computing (TreeSHAP costs
-        twenty times the score).
+        six times the score).
         """
         return self.outcome is not Outcome.APPROVE and self.score_outcome is not Outcome.APPROVE
 

@@ -19,22 +19,9 @@ from rules.policy import Policy
 from rules.reasons import Reasons
 from rules.rule import Rule
 from rules.ruleset import RuleSet
+from service.bundle import MODEL_CAUSES
 
 HERE = Path(rules.__file__).parent
-MODEL_CODES = {
-    "MODEL_DEVICE_SHARED",
-    "MODEL_ACCOUNT_NEW",
-    "MODEL_VELOCITY_HIGH",
-    "MODEL_COUPON_BEHAVIOUR",
-    "MODEL_RETURN_BEHAVIOUR",
-    "MODEL_LOGIN_BEHAVIOUR",
-    "MODEL_PAYMENT_BEHAVIOUR",
-    "MODEL_NETWORK",
-    "MODEL_DEVICE_SIGNALS",
-    "MODEL_BASKET",
-    "MODEL_EMAIL",
-    "MODEL_OTHER",
-}
 RULES = RuleSet.load(HERE / "packs").rules
 
 
@@ -101,7 +88,7 @@ def test_reasons_are_those_that_are_given() -> None:
     reasons = Reasons.load(HERE / "reasons.yaml").texts
     kinds = {kind: {c for c, r in reasons.items() if r.kind == kind} for kind in ("rule", "model")}
     assert kinds["rule"] == {rule.reason for rule in RULES}
-    assert kinds["model"] == MODEL_CODES
+    assert kinds["model"] == MODEL_CAUSES
     for reason in reasons.values():
         assert not re.search(r"\d", reason.en + reason.zh), reason.code
         assert reason.en.isascii()
