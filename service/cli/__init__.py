@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import typer
 
 from service.cli.config import config_app
+from service.cli.features import features_app
 from service.cli.keys import keys_app
+from service.cli.discovered import add_command, add_if_there
 from service.cli.ledger import ledger_app
 from service.cli.rules import rules_app
 from service.cli.serve import serve
@@ -57,22 +58,15 @@ def build_app(words: Sequence[str]) -> typer.Typer:
     app.add_typer(rules_app, name="rules")
     app.add_typer(ledger_app, name="ledger")
     app.add_typer(config_app, name="config")
+    app.add_typer(features_app(words), name="features")
     called = next((word for word in words if not word.startswith("-")), None)
-    built_in = {"serve", "keys", "rules", "ledger", "config"}
+    built_in = {"serve", "keys", "rules", "ledger", "config", "features"}
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
         if called == entry.name:
-            app.command(entry.name)(entry.load())
+            add_command(app, entry.name, entry.load())
         elif called is None or called not in built_in:
-            _add_if_there(app, entry)
+            add_if_there(app, entry)
     return app
-
-
-def _add_if_there(app: typer.Typer, entry: importlib.metadata.EntryPoint) -> None:
-    try:
-        command: Callable[..., Any] = entry.load()
-    except ModuleNotFoundError:  # the image without training/, or training without its extra
-        return
-    app.command(entry.name)(command)
 
 
 def _sentence(error: Exception) -> str | None:
