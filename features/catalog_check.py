@@ -19,10 +19,15 @@ from features.event_types import EVENT_TYPES
 from features.fields import FIELD_TYPES
 from features.problems import did_you_mean
 
-MEASURES = ("count", "sum", "distinct", "first_seen", "last_seen")
+MEASURES = ("count", "sum", "mean", "min", "max", "distinct", "first_seen", "last_seen")
+SHORTEST_MS, LONGEST_MS = 1_000, 400 * 86_400_000
 # What a decision can pay for within its time: 24 series are about 0.12 ms of Valkey.
 MAX_SERIES_PER_ENTITY = 6
 MAX_SERIES_PER_EVENT = 24
+# The words of `rules.decision.Outcome`, which this folder may not import; a test holds them equal.
+OUTCOMES = ("approve", "challenge", "review", "decline")
+# A total only grows: a field that can be negative has no sum.
+SIGNED_FIELDS = frozenset({"device.timezone_offset_minutes"})
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 
 
@@ -50,7 +55,18 @@ class CheckedRows:
                 names.append((cls.is_new_name(row.name), "bool"))
             return names
         windows = sorted(row.values["windows"], key=lambda text: duration_ms(text) or 0)
-        return [(f"{row.name}_{window}", "int") for window in windows]
+        kind = "double" if row.values["measure"] == "mean" else "int"
+        return [(f"{row.name}_{window}", kind) for window in windows]
+
+    @classmethod
+    def retention_ms(cls, row: Row) -> int:
+        """Give how long a series is kept: its longest window, or longer where `keep` says so."""
+        return max(*cls.windows_ms(row), duration_ms(row.values.get("keep", "")) or 0)
+
+    @staticmethod
+    def longest_ms(windows: Sequence[str]) -> int:
+        """Give the longest of some windows; one that is none counts as 0."""
+        return max(duration_ms(text) or 0 for text in windows)
 
     @staticmethod
     def is_new_name(series: str) -> str:
@@ -78,6 +94,8 @@ def check_rows(rows: Sequence[Row], report: Report) -> CheckedRows:
         _check_field(row, report)
     for row in sections["event_features"]:
         _check_event_feature(row, report)
+    for row in sections["profiles"]:
+        _check_profile(row, report)
     checked = CheckedRows(sections, filters)
     if not report.problems:
         _check_derived(checked, report)
@@ -95,27 +113,43 @@ def _one_of(row: Row, key: str, value: str, known: Sequence[str], report: Report
 
 def _check_series(row: Row, report: Report) -> None:
     values = row.values
-    if _one_of(row, "entity", values["entity"], list(ENTITY_KINDS), report):
-        word = ENTITY_KINDS[values["entity"]][1]
-        if not _NAME.fullmatch(row.name) or not row.name.startswith(word + "_"):
-            report.add_row(row, f"the name must be lower_case and begin with `{word}_`")
+    _check_entity(row, report)
     for key in ("events", "read_by"):
         for name in values.get(key, ()):
             _one_of(row, key, name, list(EVENT_TYPES), report)
     if both := set(values["events"]) & set(values.get("read_by", ())):
         report.add_row(row, f"`read_by` repeats {', '.join(sorted(both))}: `events` read, too")
+    for outcome in values.get("outcomes", ()):
+        _one_of(row, "outcomes", outcome, OUTCOMES, report)
+    if "outcomes" in values and values.get("model"):
+        report.add_row(row, "a series of outcomes cannot teach the model: it repeats its answers")
     if _one_of(row, "measure", values["measure"], MEASURES, report):
         _check_of(row, report)
         _check_windows(row, report)
 
 
+def _check_entity(row: Row, report: Report) -> None:
+    kinds = row.values["entity"].split("+")
+    known = [_one_of(row, "entity", kind, list(ENTITY_KINDS), report) for kind in kinds]
+    if not all(known):
+        return
+    if len(kinds) > 2 or len(set(kinds)) < len(kinds):
+        report.add_row(row, "`entity` is one kind, or two different ones, such as user+device")
+    elif kinds != sorted(kinds, key=list(ENTITY_KINDS).index):
+        report.add_row(row, f"write the pair as `{kinds[1]}+{kinds[0]}`: one pair, one name")
+    word = "_".join(ENTITY_KINDS[kind][1] for kind in kinds)
+    if not _NAME.fullmatch(row.name) or not row.name.startswith(word + "_"):
+        report.add_row(row, f"the name must be lower_case and begin with `{word}_`")
+
+
 def _check_of(row: Row, report: Report) -> None:
     measure, of = row.values["measure"], row.values.get("of")
-    if measure == "sum":
-        amounts = [name for name, kind in FIELD_TYPES.items() if kind == "int"]
-        _one_of(row, "of", of or "", amounts, report)
+    if measure in ("sum", "mean", "min", "max"):
+        signed = SIGNED_FIELDS if measure in ("sum", "mean") else frozenset()
+        numbers = [n for n, kind in FIELD_TYPES.items() if kind == "int" and n not in signed]
+        _one_of(row, "of", of or "", numbers, report)
     elif measure == "distinct":
-        if of == row.values["entity"]:
+        if of in row.values["entity"].split("+"):
             report.add_row(row, f"`of` is the entity itself: there is only ever one {of}")
         _one_of(row, "of", of or "", [*ENTITY_KINDS, *FIELD_TYPES], report)
     elif of is not None:
@@ -127,8 +161,15 @@ def _check_windows(row: Row, report: Report) -> None:
     for text in windows:
         if duration_ms(text) is None:
             report.add_row(row, f"`{text}` is not a window; write 60s, 10m, 24h or 7d")
+        elif not SHORTEST_MS <= (duration_ms(text) or 0) <= LONGEST_MS:
+            report.add_row(row, f"`{text}` is longer than 400d, the longest window")
     if len({duration_ms(text) for text in windows}) != len(windows):
         report.add_row(row, "the same window appears twice")
+    keep = row.values.get("keep")
+    if keep is not None and not (
+        CheckedRows.longest_ms(windows) <= (duration_ms(keep) or 0) <= LONGEST_MS
+    ):
+        report.add_row(row, "`keep` must be a duration from the longest window to 400d")
     is_seen = row.values["measure"] in ("first_seen", "last_seen")
     if is_seen and not (len(windows) == 1 and row.name.endswith("_" + row.values["measure"])):
         text = f"the name must end with `_{row.values['measure']}`, and there must be one window"
@@ -153,6 +194,14 @@ def _check_event_feature(row: Row, report: Report) -> None:
             report.add_row(row, f"the type is {real}, not {declared}")
 
 
+def _check_profile(row: Row, report: Report) -> None:
+    if not row.name.startswith("profile_") or not _NAME.fullmatch(row.name):
+        report.add_row(row, "the name must be lower_case and begin with `profile_`")
+    _one_of(row, "type", row.values["type"], ("int", "double", "bool", "string"), report)
+    if row.values["type"] == "string" and row.values.get("model"):
+        report.add_row(row, "a text cannot be an input of the model")
+
+
 def _check_derived(checked: CheckedRows, report: Report) -> None:
     series = checked.section("series")
     known = [name for row in series for name, _ in checked.features_of(row)]
@@ -175,11 +224,12 @@ def _check_cost(series: Sequence[Row], report: Report) -> None:
         if len(touched) > MAX_SERIES_PER_EVENT:
             text = f"{event_type} reads {len(touched)} series; {MAX_SERIES_PER_EVENT} are the most"
             report.add_row(touched[-1], text)
-        for kind in ENTITY_KINDS:
+        for kind in {row.values["entity"]: None for row in touched}:
             of_kind = [row for row in touched if row.values["entity"] == kind]
             if len(of_kind) > MAX_SERIES_PER_ENTITY:
                 text = f"{event_type} reads {len(of_kind)} series of one {kind}"
                 report.add_row(of_kind[-1], f"{text}; {MAX_SERIES_PER_ENTITY} are the most")
             seen = [row for row in of_kind if row.values["measure"] == "first_seen"]
-            if seen and all(row.values["measure"].endswith("_seen") for row in of_kind):
+            counted = ("count", "sum", "distinct")
+            if seen and not any(row.values["measure"] in counted for row in of_kind):
                 report.add_row(seen[0], f"{event_type} needs a count, sum or distinct beside it")

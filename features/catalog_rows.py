@@ -28,6 +28,9 @@ SECTIONS: dict[str, dict[str, tuple[type, bool]]] = {
         "events": (_TEXTS, True),
         "read_by": (_TEXTS, False),
         "where": (_TEXT, False),
+        "outcomes": (_TEXTS, False),
+        "keep": (_TEXT, False),
+        "model": (_FLAG, False),
     },
     "derived": {
         "name": (_TEXT, True),
@@ -39,6 +42,15 @@ SECTIONS: dict[str, dict[str, tuple[type, bool]]] = {
         "type": (_TEXT, True),
         "function": (_TEXT, True),
         "missing": (_TEXT, True),
+        "model": (_FLAG, False),
+    },
+    "profiles": {
+        "name": (_TEXT, True),
+        "type": (_TEXT, True),
+        "view": (_TEXT, True),
+        "field": (_TEXT, True),
+        "missing": (_TEXT, True),
+        "model": (_FLAG, False),
     },
     "fields": {"name": (_TEXT, True), "type": (_TEXT, True), "model": (_FLAG, False)},
 }

@@ -1,11 +1,14 @@
 """What does an event ask of the velocity store, and what does it leave there?
 
+Live events and events of the past go through the one function `ask`, so that counters rebuilt from
+history are those that were counted live.
 Invariant: pure; every identifier in an observation is a keyed tag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from features.catalog import Catalog, EventPlan, SeriesPlan
 from features.entities import entities_of
@@ -15,57 +18,96 @@ from features.money import CurrencyTable
 from features.tags import Tagger
 from features.velocity.observation import EntityObservation, Observation, SeriesRead
 
-
-def observation_of(
-    event: Event,
-    catalog: Catalog,
-    tagger: Tagger,
-    currencies: CurrencyTable,
-    observed_ms: int,
-    *,
-    event_tag: str | None = None,
-    fields: Mapping[str, Value] | None = None,
-) -> Observation:
-    """Make the observation of an event that the service accepted at `observed_ms`.
-
-    `event_tag` is the tag of the event id, `fields` are those of `fields_of`, when the caller has
-    them already. A series whose filter
-    is false or unknown, or whose measured value the event does not have, is read and not recorded.
-    """
-    plan = catalog.plan(event.type)
-    tags = entities_of(event, tagger)
-    if fields is None:
-        fields = fields_of(event, currencies) if plan.needs_fields else {}
-    if event_tag is None:
-        event_tag = tagger.tag("event", event.event_id)
-    verdicts = [condition.verdict(fields) for condition in plan.filters]
-    return Observation(event_tag, observed_ms, _entities(plan, tags, fields, verdicts, tagger))
+# Tells the two observations of one event apart for the store's recognition of repeats.
+OUTCOME_SUFFIX = ":outcome"
 
 
-def _entities(
+class Waiting(NamedTuple):
+    """A series of one entity that is recorded with the decision, and the value it gets then."""
+
+    kind: str
+    tag: str
+    plan: SeriesPlan
+    value: int | str
+
+
+class Asked(NamedTuple):
+    """What an event reads and records at once, and what its outcome may record later."""
+
+    observation: Observation
+    on_outcome: tuple[Waiting, ...]
+
+    def recorded_by(self, outcome: str) -> Observation | None:
+        """Give what an outcome records, None when that is nothing.
+
+        It belongs to the same event and the same time; its answer means nothing.
+        """
+        entities: dict[tuple[str, str], list[SeriesRead]] = {}
+        for kind, tag, plan, value in self.on_outcome:
+            if plan.outcomes is not None and outcome in plan.outcomes:
+                entities.setdefault((kind, tag), []).append(SeriesRead(plan, value))
+        if not entities:
+            return None
+        event_tag, observed_ms, _ = self.observation
+        return Observation(
+            event_tag + OUTCOME_SUFFIX,
+            observed_ms,
+            tuple(EntityObservation(*key, tuple(reads)) for key, reads in entities.items()),
+        )
+
+
+def ask(
     plan: EventPlan,
     tags: Mapping[str, str],
     fields: Mapping[str, Value],
-    verdicts: list[bool | None],
     tagger: Tagger,
-) -> tuple[EntityObservation, ...]:
-    entities = []
+    event_tag: str,
+    observed_ms: int,
+) -> Asked:
+    """Make what an event of `plan.event_type` asks, from its entities (`tags`) and `fields`.
+
+    A series whose filter is false or unknown, or whose measured value the event does not have, is
+    read and not recorded.
+    """
+    verdicts = [condition.verdict(fields) for condition in plan.filters]
+    entities: list[EntityObservation] = []
+    on_outcome: list[Waiting] = []
     for kind, series in plan.entities.items():
         tag = tags.get(kind)
-        if tag is not None:
-            reads = tuple(
-                [
-                    SeriesRead(
-                        one,
-                        _value(one, tags, fields, tagger)
-                        if one.writes and (one.where < 0 or verdicts[one.where])
-                        else None,
-                    )
-                    for one in series
-                ]
-            )
-            entities.append(EntityObservation(kind, tag, reads))
-    return tuple(entities)
+        if tag is None:
+            tag = _pair(plan, kind, tags)
+            if tag is None:
+                continue
+        reads = []
+        for one in series:
+            value = None
+            if one.writes and (one.where < 0 or verdicts[one.where]):
+                value = _value(one, tags, fields, tagger)
+                if one.outcomes is not None:
+                    if value is not None:
+                        on_outcome.append(Waiting(kind, tag, one, value))
+                    value = None
+            reads.append(SeriesRead(one, value))
+        entities.append(EntityObservation(kind, tag, tuple(reads)))
+    return Asked(Observation(event_tag, observed_ms, tuple(entities)), tuple(on_outcome))
+
+
+def observation_of(
+    event: Event, catalog: Catalog, tagger: Tagger, currencies: CurrencyTable, observed_ms: int
+) -> Observation:
+    """Make the observation of an event that the service accepted at `observed_ms`."""
+    plan = catalog.plan(event.type)
+    fields = fields_of(event, currencies) if plan.needs_fields else {}
+    event_tag = tagger.tag("event", event.event_id)
+    return ask(plan, entities_of(event, tagger), fields, tagger, event_tag, observed_ms).observation
+
+
+def _pair(plan: EventPlan, kind: str, tags: Mapping[str, str]) -> str | None:
+    """Give the tag of a pair of entities: both tags, when the event names both."""
+    parts = plan.pairs.get(kind)
+    if parts is None or parts[0] not in tags or parts[1] not in tags:
+        return None
+    return f"{tags[parts[0]]}.{tags[parts[1]]}"
 
 
 def _value(
@@ -79,6 +121,6 @@ def _value(
     value = fields.get(of)
     if value is None:
         return None
-    if series.measure == "sum":
+    if series.measure != "distinct":
         return int(value)
     return tagger.tag("field", f"{of}={value}")

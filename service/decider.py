@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import orjson
 
 from features.catalog import Catalog
+from features.entities import entities_of
 from features.event import Event
 from features.fields import Value, fields_of
 from features.money import CurrencyTable
-from features.observe import observation_of
+from features.observe import Asked, ask
 from features.tags import Tagger
 from features.vector import assemble
-from features.velocity.observation import Observation
 from features.velocity.store import VelocityStore, VelocityUnavailable
 from rules.decision import Decision, Reason
 from rules.engine import Engine
@@ -32,7 +32,7 @@ from service.clock import Clock, epoch_ms, monotonic
 from service.idempotency import Once
 from service.ledger.writer import LedgerWriter
 from service.metrics import Metrics
-from service.record import draft_of
+from service.record import draft_of, learned_of
 from service.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,9 @@ class Decider:
     async def _decide(self, accepted: Accepted) -> bytes:
         brain, event = self._brain, accepted.event
         fields = fields_of(event, brain.currencies)
-        observation, knowledge, gaps = await self._know(accepted, fields)
+        tags = entities_of(event, brain.tagger)
+        asked = self._asked(accepted, tags, fields)
+        knowledge, gaps = await self._know(asked)
         facts = assemble(event, knowledge, brain.catalog, brain.currencies, fields=fields)
         row = facts.row()
         score = self._probability(row, gaps)
@@ -124,19 +126,25 @@ class Decider:
         reasons = self._reasons(decision, row)
         entry_id = os.urandom(16)
         answer = score_answer(entry_id, accepted, score, decision, reasons, brain.versions)
-        draft = draft_of("decision", entry_id, accepted, answer, observation, facts, brain.versions)
+        outcome = decision.outcome.value
+        learned = learned_of(asked, outcome, tags, fields, facts)
+        draft = draft_of("decision", entry_id, accepted, answer, learned, brain.versions)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
+        if asked.on_outcome:
+            await self._count_outcome(asked, outcome)
         self._metrics.decided(event.type, decision, monotonic() - accepted.started)
         return orjson.dumps(answer)
 
     async def _learn(self, accepted: Accepted) -> bytes:
-        fields = fields_of(accepted.event, self._brain.currencies)
-        observation, _, gaps = await self._know(accepted, fields)
+        brain, event = self._brain, accepted.event
+        fields = fields_of(event, brain.currencies)
+        tags = entities_of(event, brain.tagger)
+        asked = self._asked(accepted, tags, fields)
+        _, gaps = await self._know(asked)
         entry_id = os.urandom(16)
         answer = event_answer(entry_id, accepted, gaps)
-        draft = draft_of(
-            "event", entry_id, accepted, answer, observation, None, self._brain.versions
-        )
+        learned = learned_of(asked, None, tags, fields, None)
+        draft = draft_of("event", entry_id, accepted, answer, learned, brain.versions)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
         self._metrics.learned(accepted.event.type)
         return orjson.dumps(answer)
@@ -152,27 +160,35 @@ class Decider:
             deadline=started + self._budget.decision_seconds,
         )
 
-    async def _know(
-        self, accepted: Accepted, fields: Mapping[str, Value]
-    ) -> tuple[Observation, Knowledge, list[str]]:
-        """Read what happened before and record that this happens, in one atomic call."""
+    def _asked(
+        self, accepted: Accepted, tags: Mapping[str, str], fields: Mapping[str, Value]
+    ) -> Asked:
         brain = self._brain
-        observation = observation_of(
-            accepted.event,
-            brain.catalog,
-            brain.tagger,
-            brain.currencies,
-            epoch_ms(accepted.observed_at),
-            event_tag=accepted.event_tag,
-            fields=fields,
-        )
+        plan = brain.catalog.plan(accepted.event.type)
+        at_ms = epoch_ms(accepted.observed_at)
+        return ask(plan, tags, fields, brain.tagger, accepted.event_tag, at_ms)
+
+    async def _know(self, asked: Asked) -> tuple[Knowledge, list[str]]:
+        """Read what happened before and record that this happens, in one atomic call."""
         try:
-            knowledge = await self._velocity.observe(observation, self._budget.velocity_seconds)
+            knowledge = await self._velocity.observe(
+                asked.observation, self._budget.velocity_seconds
+            )
         except VelocityUnavailable as error:
             self._note_velocity(error)
-            return observation, {}, [VELOCITY_GAP]
+            return {}, [VELOCITY_GAP]
         self._note_velocity(None)
-        return observation, knowledge, []
+        return knowledge, []
+
+    async def _count_outcome(self, asked: Asked, outcome: str) -> None:
+        """Record the series that depend on the outcome; the ledger has them whatever happens."""
+        observation = asked.recorded_by(outcome)
+        if observation is None:
+            return
+        try:
+            await self._velocity.observe(observation, self._budget.velocity_seconds)
+        except VelocityUnavailable as error:
+            self._note_velocity(error)
 
     def _note_velocity(self, error: VelocityUnavailable | None) -> None:
         """Log when velocity goes and when it comes back, not for each event in between."""

@@ -14,13 +14,38 @@ from typing import Any
 import orjson
 
 from features.entities import network_prefix
+from features.fields import Value
+from features.observe import Asked
 from features.vector import Facts
-from features.velocity.observation import Observation
 from service.accepted import Accepted
+from service.clock import epoch_ms
 from service.ledger.entry import EntryDraft
 
 # Whose data an entry is: the first of these that the event names owns the key of its subject block.
 SUBJECT_KINDS = ("user", "email", "phone", "device", "payment_instrument", "ip")
+
+
+def learned_of(
+    asked: Asked,
+    outcome: str | None,
+    tags: Mapping[str, str],
+    fields: Mapping[str, Value],
+    facts: Facts | None,
+) -> dict[str, Any]:
+    """Return what an event tells about its entities: enough to count and to decide it again.
+
+    `writes` maps entity kind and series to the value that was recorded, `outcome` counted in.
+    """
+    writes: dict[str, dict[str, int | str]] = {}
+    for kind, _, reads in asked.observation.entities:
+        writes[kind] = {read.plan.name: read.value for read in reads if read.value is not None}
+    for kind, _, plan, value in asked.on_outcome:
+        if outcome is not None and plan.outcomes is not None and outcome in plan.outcomes:
+            writes[kind][plan.name] = value
+    learned: dict[str, Any] = {"tags": tags, "fields": fields, "writes": writes}
+    if facts is not None:
+        learned["facts"] = facts.values
+    return learned
 
 
 def draft_of(
@@ -28,21 +53,21 @@ def draft_of(
     entry_id: bytes,
     accepted: Accepted,
     answer: Mapping[str, Any],
-    observation: Observation,
-    facts: Facts | None,
+    learned: dict[str, Any],
     versions: Mapping[str, str | None],
 ) -> EntryDraft:
-    """Return the entry (`decision` or `event`) to append for an answered event."""
-    tags = {entity.kind: entity.tag for entity in observation.entities}
+    """Return the entry (`decision` or `event`) to append for an answered event.
+
+    `learned` is that of `learned_of`; its tags name the subject.
+    """
+    tags = learned["tags"]
     owner = next((kind for kind in SUBJECT_KINDS if kind in tags), None)
     event = accepted.event
     subject: dict[str, Any] = {
-        "tags": tags,
-        "writes": writes_of(observation),
+        **learned,
         "occurred_at": event.occurred_at,
+        "observed_ms": epoch_ms(accepted.observed_at),
     }
-    if facts is not None:
-        subject["facts"] = facts.values
     if event.network is not None and event.network.ip is not None:
         subject["ip_prefix"] = network_prefix(event.network.ip)
     return EntryDraft(
@@ -56,13 +81,3 @@ def draft_of(
         subject=orjson.dumps(subject),
         subject_tag=None if owner is None else f"{owner}:{tags[owner]}",
     )
-
-
-def writes_of(observation: Observation) -> dict[str, dict[str, int | str]]:
-    """Return what the event recorded per entity kind and series: enough to rebuild the counters."""
-    return {
-        entity.kind: {
-            read.plan.name: read.value for read in entity.series if read.value is not None
-        }
-        for entity in observation.entities
-    }

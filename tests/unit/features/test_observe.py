@@ -9,8 +9,9 @@ from features.catalog import Catalog
 from features.entities import entities_of
 from features.event import Event
 from features.event_types import EVENT_TYPES
+from features.fields import fields_of
 from features.money import CurrencyTable
-from features.observe import observation_of
+from features.observe import Asked, ask, observation_of
 from features.tags import Tagger
 from tests.unit.features.conftest import Build
 
@@ -35,7 +36,6 @@ def test_an_observation_names_event_time_and_entities(
     assert seen.event_tag == tagger.tag("event", event.event_id)
     assert seen.observed_ms == 1_234
     assert {entity.kind: entity.tag for entity in seen.entities}.items() <= tags.items()
-    assert observation_of(event, catalog, tagger, currencies, 1_234, event_tag="t").event_tag == "t"
 
 
 def test_counts_write_one_sums_an_amount_distinct_a_tag(
@@ -75,3 +75,46 @@ def test_nothing_in_an_observation_is_in_clear(
     for clear in ("li@example", "13800138000", "203.0.113", "u-9", "d-77", "tok_1", "NEW50"):
         assert clear not in shown
     assert isinstance(event.occurred_at, datetime)
+
+
+@pytest.fixture
+def asked(
+    build: Build, catalog: Catalog, tagger: Tagger, currencies: CurrencyTable
+) -> Callable[[Event], Asked]:
+    def make(event: Event) -> Asked:
+        tags, fields = entities_of(event, tagger), fields_of(event, currencies)
+        return ask(catalog.plan(event.type), tags, fields, tagger, "e", 5)
+
+    return make
+
+
+def test_a_pair_of_entities_is_counted_when_the_event_names_both(
+    build: Build, writes: Writes, asked: Callable[[Event], Asked], tagger: Tagger
+) -> None:
+    event = build("coupon_redemption", user={"id": "u-9"}, coupon={"campaign": "NEW50"})
+    pairs = {kind: tag for kind, tag, _ in asked(event).observation.entities if "+" in kind}
+    both = f"{tagger.tag('user', 'u-9')}.{tagger.tag('campaign', 'NEW50')}"
+    assert pairs == {"user+coupon_campaign": both}
+    assert writes(event)["user_campaign_redemptions"] == 1
+    assert "user_campaign_redemptions" not in writes(build("coupon_redemption", user=None))
+
+
+def test_what_depends_on_the_outcome_is_read_first_and_recorded_with_it(
+    build: Build, writes: Writes, asked: Callable[[Event], Asked]
+) -> None:
+    event = build("coupon_redemption")
+    assert writes(event)["user_granted_redemptions"] is None
+    one = asked(event)
+    for refused in ("review", "decline"):
+        assert one.recorded_by(refused) is None
+    for granted in ("approve", "challenge"):
+        later = one.recorded_by(granted)
+        assert later is not None
+        assert later.observed_ms == 5
+        assert later.event_tag != one.observation.event_tag, "else the store takes it for a repeat"
+        [entity] = later.entities
+        assert entity.kind == "user"
+        assert [(read.plan.name, read.value) for read in entity.series] == [
+            ("user_granted_redemptions", 1)
+        ]
+    assert asked(build("checkout")).recorded_by("approve") is None

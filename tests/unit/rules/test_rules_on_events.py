@@ -51,9 +51,8 @@ def test_no_rule_is_unknown_while_the_counters_answer(event_type: str) -> None:
         except InvalidEvent:  # this one was not optional
             continue
         when_ms = 1_800_000_000_000 + index * 1000
-        observation = observation_of(
-            event, CATALOG, TAGGER, CURRENCIES, when_ms, event_tag=f"event-{index}"
-        )
+        observation = observation_of(event, CATALOG, TAGGER, CURRENCIES, when_ms)
+        observation = observation._replace(event_tag=f"event-{index}")
         facts = assemble(event, store.observe_now(observation), CATALOG, CURRENCIES)
         hits = ENGINE.evaluate(event_type, facts.values)
         assert [hit.rule_id for hit in hits if hit.status != "hit"] == []
