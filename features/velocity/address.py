@@ -3,18 +3,21 @@
 `redis://`, `valkey://` (TCP), `rediss://`, `valkeys://` (TLS), `unix://`, `redis+unix://`,
 `valkey+unix://` (socket file). User, password and database as usual; TLS options are
 `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` and `ssl_cert_reqs=none`.
+With `+cluster` behind the scheme (`valkey+cluster://user:password@one:6379,two:6379`) the hosts are
+members of a cluster, any of them, and have user, password and TLS options in common.
 A password never appears in a representation or an error.
 """
 
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _TCP = {"redis", "valkey"}
 _TLS = {"rediss", "valkeys"}
 _UNIX = {"unix", "redis+unix", "valkey+unix"}
+_CLUSTER = "+cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,38 @@ def parse_address(url: str) -> Address:
         database=int(parts.path.strip("/") or options.get("db", "0")),
         tls=_context(options) if parts.scheme in _TLS else None,
     )
+
+
+def is_cluster(url: str) -> bool:
+    """Tell whether a URL names members of a cluster.
+
+    >>> is_cluster("rediss+cluster://one:6379"), is_cluster("rediss://one:6379")
+    (True, False)
+    """
+    return url.partition("://")[0].endswith(_CLUSTER)
+
+
+def parse_cluster(url: str) -> tuple[Address, ...]:
+    """Take the URL of a cluster apart; raise ValueError on one that names no members.
+
+    >>> [(one.host, one.port) for one in parse_cluster("valkey+cluster://a:7000,[::1]:7001,c")]
+    [('a', 7000), ('::1', 7001), ('c', 6379)]
+    """
+    scheme, _, rest = url.partition("://")
+    end = next((at for at, char in enumerate(rest) if char in "/?"), len(rest))
+    user, at_sign, hosts = rest[:end].rpartition("@")
+    if not is_cluster(url) or not all(hosts.split(",")):
+        raise ValueError("a cluster's URL is valkey+cluster://host:port,host:port")
+    plain = scheme.removesuffix(_CLUSTER)
+    if plain not in _TCP | _TLS:
+        raise ValueError(f"unknown scheme {scheme!r}; use valkey{_CLUSTER} or rediss{_CLUSTER}")
+    members = [
+        parse_address(f"{plain}://{user}{at_sign}{host}{rest[end:]}") for host in hosts.split(",")
+    ]
+    if any(member.database for member in members):
+        raise ValueError("a cluster has no numbered databases")
+    # One TLS context for all: each of them would read the certificate files again.
+    return tuple(replace(member, tls=members[0].tls) for member in members)
 
 
 def _context(options: dict[str, str]) -> ssl.SSLContext:

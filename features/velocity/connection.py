@@ -15,7 +15,7 @@ import asyncio
 
 import hiredis
 
-from features.velocity.address import parse_address
+from features.velocity.address import Address, parse_address
 from features.velocity.store import VelocityUnavailable
 from features.velocity.wire import Command, Reply, Wire, refusal
 
@@ -31,8 +31,9 @@ class ValkeyConnection:
     with the reason of the last attempt; attempts go on every 250 ms, with or without calls.
     """
 
-    def __init__(self, url: str) -> None:
-        self._address = parse_address(url)
+    def __init__(self, place: str | Address) -> None:
+        """Name the server, by its URL or its address; nothing is opened yet."""
+        self._address = parse_address(place) if isinstance(place, str) else place
         self._wire: Wire | None = None
         self._failure: str | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -53,6 +54,19 @@ class ValkeyConnection:
             wire = await self._reached(timeout_s)
             timeout_s = max(0.0, deadline - loop.time())
         return await wire.send(commands, timeout_s)
+
+    def begin(self, *commands: Command, timeout_s: float) -> asyncio.Future[list[Reply]]:
+        """Send commands before this returns, if connected; the future ends as `call` does.
+
+        For callers that ask several servers at once and would pay for a task each.
+        """
+        if self._wire is None:
+            return asyncio.get_running_loop().create_task(self.call(*commands, timeout_s=timeout_s))
+        return self._wire.send(commands, timeout_s)
+
+    async def primaries(self, timeout_s: float) -> tuple[ValkeyConnection, ...]:
+        """Return the servers that together hold all keys: this one."""
+        return (self,)
 
     async def ping(self, timeout_s: float) -> None:
         """Return when the server answers; raise `VelocityUnavailable` otherwise."""

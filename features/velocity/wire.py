@@ -30,6 +30,7 @@ _REFUSALS = {
     "OOM": "oom",
     "MOVED": "moved",
     "ASK": "moved",
+    "TRYAGAIN": "moved",
     "CLUSTERDOWN": "moved",
     "NOAUTH": "auth",
     "WRONGPASS": "auth",
@@ -53,7 +54,7 @@ def refusal(error: hiredis.ReplyError) -> VelocityUnavailable:
 
 
 class _Call:
-    __slots__ = ("answered", "expected", "future", "late", "replies")
+    __slots__ = ("answered", "expected", "future", "late", "replies", "timer")
 
     def __init__(self, future: asyncio.Future[list[Reply]], expected: int) -> None:
         self.future = future
@@ -61,6 +62,7 @@ class _Call:
         self.replies: list[Reply] = []
         self.late = False
         self.answered = False
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Wire(asyncio.Protocol):
@@ -86,6 +88,8 @@ class Wire(asyncio.Protocol):
         self._on_loss(self)
         while self._pending:
             call = self._pending.popleft()
+            if call.timer is not None:
+                call.timer.cancel()
             if not call.future.done():
                 call.future.set_exception(VelocityUnavailable(self.reason, str(exc or "")))
 
@@ -99,30 +103,29 @@ class Wire(asyncio.Protocol):
                 if len(call.replies) == call.expected:
                     pending.popleft()
                     call.answered = True
+                    call.timer.cancel()  # type: ignore[union-attr]  # set since the call was sent
                     if not call.future.done():
                         call.future.set_result(call.replies)
         except (hiredis.ProtocolError, IndexError):  # not RESP, or an answer that nobody asked for
             self.abort("protocol")
 
-    async def send(self, commands: tuple[Command, ...], timeout_s: float) -> list[Reply]:
-        """Write commands at once and wait for their replies; see `ValkeyConnection.call`."""
+    def send(self, commands: tuple[Command, ...], timeout_s: float) -> asyncio.Future[list[Reply]]:
+        """Write commands at once; the future gets their replies, see `ValkeyConnection.call`."""
+        packed = b"".join([hiredis.pack_command(c) for c in commands])  # type: ignore[arg-type]  # stub: 1-tuple
         transport, pending = self._transport, self._pending
+        future: asyncio.Future[list[Reply]] = self._loop.create_future()
         if transport is None:
-            raise VelocityUnavailable("lost")
-        if pending and pending[0].late:
-            raise VelocityUnavailable("stalled")  # replies come in order: ours would be later
-        if len(pending) >= MAX_PENDING:
-            raise VelocityUnavailable("overloaded")
-        call = _Call(self._loop.create_future(), len(commands))
-        pending.append(call)
-        transport.write(
-            b"".join([hiredis.pack_command(c) for c in commands])  # type: ignore[arg-type]  # stub: 1-tuple
-        )
-        timer = self._loop.call_later(timeout_s, self._expire, call)
-        try:
-            return await call.future
-        finally:
-            timer.cancel()
+            future.set_exception(VelocityUnavailable("lost"))
+        elif pending and pending[0].late:  # replies come in order: ours would be later
+            future.set_exception(VelocityUnavailable("stalled"))
+        elif len(pending) >= MAX_PENDING:
+            future.set_exception(VelocityUnavailable("overloaded"))
+        else:
+            call = _Call(future, len(commands))
+            pending.append(call)
+            transport.write(packed)
+            call.timer = self._loop.call_later(timeout_s, self._expire, call)
+        return future
 
     def _expire(self, call: _Call) -> None:
         if not call.future.done():
