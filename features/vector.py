@@ -33,15 +33,16 @@ class Facts:
 
 def assemble(
     event: Event,
-    knowledge: Mapping[str, int | float],
+    knowledge: Mapping[str, Value],
     catalog: Catalog,
     currencies: CurrencyTable,
     *,
     fields: Mapping[str, Value] | None = None,
 ) -> Facts:
-    """Join what the event says with what the velocity store answered.
+    """Join what the event says with what the stores answered.
 
-    `knowledge` maps feature names to values, and is empty when the store could not answer; `fields`
+    `knowledge` maps names of velocity features and profiles to values, and lacks those of a store
+    that could not answer; `fields`
     are those of `fields_of`, when the caller has them already. Raises `UnknownCurrency` for an
     event that `parse_event` did not check against this table.
     """
@@ -62,7 +63,7 @@ def assemble(
     for name, numerator, denominator in catalog.ratios:
         below = knowledge.get(denominator)
         if below and numerator in knowledge:
-            ratio = knowledge[numerator] / below
+            ratio = knowledge[numerator] / below  # type: ignore[operator]  # numbers, says the catalog
             if isfinite(ratio):
                 values[name] = ratio
     return Facts(values, catalog.model_features)

@@ -27,9 +27,10 @@ from service.bundle import current_bundle
 from service.claims import ValkeyClaims
 from service.clock import Clock, EventClock, SystemClock
 from service.code_version import code_version
-from service.decider import Brain, Budget, Decider
+from service.decider import Brain, Decider
 from service.gate import Gate
 from service.idempotency import Once
+from service.know import Knowledge
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
 from service.ledger.writer import LedgerWriter, WriterSettings
@@ -119,11 +120,11 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         )
         decider = Decider(
             brain=brain,
-            velocity=ValkeyVelocityStore(valkey),
+            knowledge=Knowledge(ValkeyVelocityStore(valkey), velocity_seconds),
             ledger=ledger,
             once=Once(ValkeyClaims(valkey, velocity_seconds), record),
             clock=clock or (EventClock() if settings.clock == "event" else SystemClock()),
-            budget=Budget(budget_seconds, velocity_seconds),
+            budget_seconds=budget_seconds,
             metrics=metrics,
         )
         yield Runtime(

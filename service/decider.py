@@ -21,7 +21,6 @@ from features.money import CurrencyTable
 from features.observe import Asked, ask
 from features.tags import Tagger
 from features.vector import assemble
-from features.velocity.store import VelocityStore, VelocityUnavailable
 from rules.decision import Decision, Reason
 from rules.engine import Engine
 from rules.policy import Policy, settle
@@ -30,6 +29,7 @@ from service.accepted import Accepted
 from service.answer import event_answer, score_answer
 from service.clock import Clock, epoch_ms, monotonic
 from service.idempotency import Once
+from service.know import Knowledge
 from service.ledger.writer import LedgerWriter
 from service.metrics import Metrics
 from service.record import draft_of, learned_of
@@ -37,13 +37,10 @@ from service.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
-VELOCITY_GAP = "velocity"
 MODEL_GAP = "model"
 
 # The record always gets a chance: this long at least, even if the steps before it were slow.
 MIN_RECORD_SECONDS = 0.02
-
-Knowledge = Mapping[str, int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +57,26 @@ class Brain:
     versions: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Seconds that a decision, and the velocity call within it, may take."""
-
-    decision_seconds: float
-    velocity_seconds: float
-
-
 class Decider:
     """Decides events (`decide`) and learns from those that need no decision (`learn`)."""
 
     def __init__(
         self,
         brain: Brain,
-        velocity: VelocityStore,
+        knowledge: Knowledge,
         ledger: LedgerWriter,
         once: Once,
         clock: Clock,
-        budget: Budget,
+        budget_seconds: float,
         metrics: Metrics,
     ) -> None:
         self._brain = brain
-        self._velocity = velocity
+        self._knowledge = knowledge
         self._ledger = ledger
         self._once = once
         self._clock = clock
-        self._budget = budget
+        self._budget_seconds = budget_seconds
         self._metrics = metrics
-        self._velocity_is_away = False
 
     async def decide(self, event: Event, started: float) -> bytes:
         """Return the recorded answer to the event as JSON (`service.api.answers.ScoreAnswer`).
@@ -117,8 +105,8 @@ class Decider:
         fields = fields_of(event, brain.currencies)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
-        knowledge, gaps = await self._know(asked)
-        facts = assemble(event, knowledge, brain.catalog, brain.currencies, fields=fields)
+        values, gaps = await self._knowledge.know(asked, tags)
+        facts = assemble(event, values, brain.catalog, brain.currencies, fields=fields)
         row = facts.row()
         score = self._probability(row, gaps)
         hits = brain.engine.evaluate(event.type, facts.values, accepted.observed_at)
@@ -131,7 +119,7 @@ class Decider:
         draft = draft_of("decision", entry_id, accepted, answer, learned, brain.versions)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
         if asked.on_outcome:
-            await self._count_outcome(asked, outcome)
+            await self._knowledge.count_outcome(asked, outcome)
         self._metrics.decided(event.type, decision, monotonic() - accepted.started)
         return orjson.dumps(answer)
 
@@ -140,7 +128,7 @@ class Decider:
         fields = fields_of(event, brain.currencies)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
-        _, gaps = await self._know(asked)
+        _, gaps = await self._knowledge.count(asked)
         entry_id = os.urandom(16)
         answer = event_answer(entry_id, accepted, gaps)
         learned = learned_of(asked, None, tags, fields, None)
@@ -157,7 +145,7 @@ class Decider:
             body_tag=tagger.tag("body", purpose + event.model_dump_json()),
             observed_at=self._clock.observe(event.occurred_at),
             started=started,
-            deadline=started + self._budget.decision_seconds,
+            deadline=started + self._budget_seconds,
         )
 
     def _asked(
@@ -167,36 +155,6 @@ class Decider:
         plan = brain.catalog.plan(accepted.event.type)
         at_ms = epoch_ms(accepted.observed_at)
         return ask(plan, tags, fields, brain.tagger, accepted.event_tag, at_ms)
-
-    async def _know(self, asked: Asked) -> tuple[Knowledge, list[str]]:
-        """Read what happened before and record that this happens, in one atomic call."""
-        try:
-            knowledge = await self._velocity.observe(
-                asked.observation, self._budget.velocity_seconds
-            )
-        except VelocityUnavailable as error:
-            self._note_velocity(error)
-            return {}, [VELOCITY_GAP]
-        self._note_velocity(None)
-        return knowledge, []
-
-    async def _count_outcome(self, asked: Asked, outcome: str) -> None:
-        """Record the series that depend on the outcome; the ledger has them whatever happens."""
-        observation = asked.recorded_by(outcome)
-        if observation is None:
-            return
-        try:
-            await self._velocity.observe(observation, self._budget.velocity_seconds)
-        except VelocityUnavailable as error:
-            self._note_velocity(error)
-
-    def _note_velocity(self, error: VelocityUnavailable | None) -> None:
-        """Log when velocity goes and when it comes back, not for each event in between."""
-        if error is not None and not self._velocity_is_away:
-            log.warning("deciding without velocity: %s", error)
-        elif error is None and self._velocity_is_away:
-            log.warning("velocity is back")
-        self._velocity_is_away = error is not None
 
     def _probability(self, row: Sequence[float], gaps: list[str]) -> float | None:
         """Return the calibrated probability of abuse; a model that fails is a gap."""
