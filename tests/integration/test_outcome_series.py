@@ -23,12 +23,12 @@ def servers(tmp_path: Path) -> Iterator[EmbeddedServers]:
 async def test_only_what_was_granted_counts_as_granted(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    """Each redemption sees the earlier ones with a granting outcome; the ledger says which count."""
+    """Each redemption sees the earlier ones with a granting outcome; the ledger says which."""
     settings = settings_on(servers, tmp_path, patient_ms=10_000)
     async with service_here(settings) as here:
         outcomes: dict[str, str] = {}
         undecided = event("coupon_redemption", user={"id": "u-1"}, device={"id": "d-0"})
-        assert (await here.client.score(undecided, path="/v1/events")).status == 200
+        assert (await here.client.score(undecided, path="/v1/events")).status == 202
         for index in range(14):
             redemption = event(
                 "coupon_redemption", user={"id": "u-1"}, device={"id": f"d-{index % 2}"}
