@@ -29,10 +29,12 @@ async def test_only_what_was_granted_counts_as_granted(
         outcomes: dict[str, str] = {}
         undecided = event("coupon_redemption", user={"id": "u-1"}, device={"id": "d-0"})
         assert (await here.client.score(undecided, path="/v1/events")).status == 202
-        for index in range(14):
-            redemption = event(
-                "coupon_redemption", user={"id": "u-1"}, device={"id": f"d-{index % 2}"}
-            )
+        shared = "everybody@example.com"
+        for other in ("u-2", "u-3"):
+            await here.client.score(event("signup", user={"id": other, "email": shared}))
+        for index in range(8):
+            user = {"id": "u-1", "email": shared if index % 3 == 2 else "li@example.com"}
+            redemption = event("coupon_redemption", user=user)
             answer = (await here.client.score(redemption)).json
             outcomes[answer["decision_id"]] = answer["outcome"]
             if index == 0:  # a repeat gets its answer again and grants nothing twice
