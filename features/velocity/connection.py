@@ -64,7 +64,7 @@ class ValkeyConnection:
             return asyncio.get_running_loop().create_task(self.call(*commands, timeout_s=timeout_s))
         return self._wire.send(commands, timeout_s)
 
-    async def primaries(self, timeout_s: float) -> tuple[ValkeyConnection, ...]:
+    async def primaries(self, timeout_s: float) -> tuple[ValkeyConnection, ...]:  # noqa: ARG002  # as a cluster has it
         """Return the servers that together hold all keys: this one."""
         return (self,)
 
