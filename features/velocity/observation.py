@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 class SeriesPlan(Protocol):
     """What a store needs to know of a series: its name, its measure and which windows are read.
 
-    `features[i]` names the answer of `windows_ms[i]`; for `first_seen` and `last_seen` there is one
+    `features[i]` names the answer of `windows_ms[i]`. For `first_seen` and `last_seen` there is one
     feature name and windows play no part beyond `retention_ms`.
     """
 
@@ -22,7 +22,7 @@ class SeriesPlan(Protocol):
 
     @property
     def measure(self) -> str:
-        """One of `count`, `sum`, `distinct`, `first_seen`, `last_seen`."""
+        """One of `count, sum, mean, min, max, distinct, first_seen, last_seen`."""
 
     @property
     def windows_ms(self) -> tuple[int, ...]: ...
@@ -32,14 +32,15 @@ class SeriesPlan(Protocol):
 
     @property
     def retention_ms(self) -> int:
-        """The longest window: what is older can never be asked for again."""
+        """At least the longest window: what is older can never be asked for again."""
 
 
 class SeriesRead(NamedTuple):
     """One series of one entity: always read, recorded unless `value` is None.
 
-    `value` is 1 for `count`, `first_seen` and `last_seen`, an amount >= 0 for `sum` (whole minor
-    units), and the keyed tag of what is told apart for `distinct`.
+    `value` is 1 for `count`, `first_seen` and `last_seen`; an amount >= 0 for `sum` (whole minor
+    units); any whole number for `mean`, `min` and `max`; and for `distinct` the keyed tag of what
+    is told apart. Amounts and their sums stay within 2**53 of 0.
     """
 
     plan: SeriesPlan

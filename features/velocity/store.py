@@ -12,6 +12,9 @@ from features.errors import FeatureError
 from features.velocity.observation import Observation
 
 REPEAT_MS = 120_000  # longer than any client keeps retrying one event; then the ledger knows it
+MOST_MEMBERS = 8_192  # of a series that counts, adds or compares; beyond them it is thinned
+FINENESS = 256  # neighbours that thinning leaves are at most this fraction of their age apart
+MOST_VALUES = 16_384  # of a series that tells values apart; those seen last are kept
 
 
 class VelocityUnavailable(FeatureError):
@@ -39,17 +42,25 @@ class VelocityStore(Protocol):
         Guaranteed, for every series of every entity:
 
         - A window `w` answers for `(t - w, t]`: all that was recorded before this call, events of
-          the same millisecond included, never this event itself. Counts, sums and distinct counts
-          are exact integers up to 2**53.
+          the same millisecond included, never this event itself. Counts, sums, minima, maxima and
+          distinct counts are exact integers up to 2**53; a mean is the sum divided by the count,
+          one float division of two such integers.
         - Time never runs backwards within a series: `t` is the later of `observed_ms` and the last
           time recorded there, for reading and for recording.
         - `first_seen` and `last_seen` are seconds (float) since the first or last record; the name
           is left out when there was none, or when the last is `retention_ms` or longer ago.
+        - `mean`, `min` and `max` over a window without a record leave their name out.
         - All other feature names are always there; a series never recorded answers 0.
         - A value of None reads without recording.
         - The same event tag on the same entity within 120 s (by `observed_ms`) gets the first
           answer again and is not recorded again, also when both calls run at the same moment. A
           caller may therefore repeat a call that failed.
+
+        Memory per series is bounded. Events of one millisecond share a member; up to
+        `MOST_MEMBERS` members every answer is exact. Beyond that old members may be thinned: the
+        answer for `w` is the exact answer of some window between 255/256 of `w` and `w` long, and
+        of whole milliseconds. `distinct` is exact up to `MOST_VALUES` and answers that number for
+        every window that holds more: read it as "at least".
 
         Fails with `VelocityUnavailable` only, within `timeout_s`. Then some entities may have been
         recorded and others not. A repeat under another catalog fails as `replan`.

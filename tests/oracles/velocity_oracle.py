@@ -12,6 +12,7 @@ from typing import NamedTuple
 from features.velocity.observation import EntityObservation, Observation, SeriesPlan, SeriesRead
 
 REPEAT_MS = 120_000
+MOST_VALUES = 16_384
 START_MS = 1_760_000_000_000
 
 Answer = dict[str, int | float]
@@ -94,5 +95,11 @@ def _read(a_plan: SeriesPlan, log: Log, t: int) -> Answer:
             case "sum":
                 answer[name] = sum(int(value) for value in inside)
             case "distinct":
-                answer[name] = len(set(inside))
+                answer[name] = min(len(set(inside)), MOST_VALUES)
+            case "mean" if inside:
+                answer[name] = sum(int(value) for value in inside) / len(inside)
+            case "min" if inside:
+                answer[name] = min(int(value) for value in inside)
+            case "max" if inside:
+                answer[name] = max(int(value) for value in inside)
     return answer

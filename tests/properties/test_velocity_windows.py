@@ -18,7 +18,8 @@ from features.velocity.observation import EntityObservation, Observation, Series
 from features.velocity.valkey_store import ValkeyVelocityStore
 from tests.oracles.velocity_oracle import START_MS, Plan, VelocityOracle, plan
 
-MEASURES = ("count", "sum", "distinct", "first_seen", "last_seen")
+MEASURES = ("count", "sum", "mean", "min", "max", "distinct", "first_seen", "last_seen")
+SIGNED = {"mean", "min", "max"}  # of any whole number; the others record no negative one
 KINDS = ("user", "device")
 PLANS: dict[str, list[Plan]] = {
     kind: [plan(measure, 1000, 20, 130_000, name=f"{kind}_{measure}") for measure in MEASURES]
@@ -48,7 +49,12 @@ steps = st.builds(
     gap_ms=gaps,
     repeats=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 30)),
     tags=st.tuples(st.integers(0, 1), st.integers(0, 2)),
-    values=st.tuples(*[st.one_of(st.integers(0, 9), st.integers(0, 9), st.none())] * len(MEASURES)),
+    values=st.tuples(
+        *[
+            st.one_of(st.integers(-9 if measure in SIGNED else 0, 9), st.integers(0, 9), st.none())
+            for measure in MEASURES
+        ]
+    ),
 )
 
 
@@ -133,7 +139,7 @@ def test_a_hot_key_agrees_with_the_oracle(
     valkey: Bench, stream: list[tuple[int, int, int]]
 ) -> None:
     """Bursts of up to 60 events at one device, sent at once as one pipeline, with trimming."""
-    series = tuple(plan(measure, 1000, 50) for measure in ("count", "sum", "distinct"))
+    series = tuple(plan(measure, 1000, 50) for measure in MEASURES[:6])
     example, now, events = next(_examples), START_MS, itertools.count()
     oracle, memory = VelocityOracle(), MemoryVelocityStore()
 
@@ -149,7 +155,7 @@ def test_a_hot_key_agrees_with_the_oracle(
                         EntityObservation(
                             "device",
                             f"{example}",
-                            tuple(SeriesRead(a_plan, i % values) for a_plan in series),
+                            tuple(SeriesRead(a_plan, i * 7 % values) for a_plan in series),
                         ),
                     ),
                 )
