@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hiredis
 
-from features.velocity.connection import ValkeyConnection
+from features.velocity.connect import Connection
 from features.velocity.store import VelocityUnavailable
 from features.velocity.wire import refusal
 from service.idempotency import CLAIM_TTL
@@ -19,7 +19,7 @@ _TTL_MS = int(CLAIM_TTL.total_seconds() * 1000)
 class ValkeyClaims:
     """The `Claims` of the running service."""
 
-    def __init__(self, connection: ValkeyConnection, timeout_s: float) -> None:
+    def __init__(self, connection: Connection, timeout_s: float) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
 

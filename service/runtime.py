@@ -10,7 +10,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from features.velocity.connection import ValkeyConnection
+from features.collector.tokens import TokenKey
+from features.velocity.connect import Connection
 from features.velocity.store import VelocityUnavailable
 from service.access import ApiKeys
 from service.decider import Brain, Decider
@@ -43,8 +44,9 @@ class Runtime:
     api_keys: ApiKeys
     record: LedgerRecord
     ledger: LedgerWriter
-    valkey: ValkeyConnection
+    valkey: Connection
     gate: Gate
+    token_key: TokenKey
     metrics: Metrics
 
     async def resources(self) -> dict[str, State]:

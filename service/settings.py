@@ -87,14 +87,19 @@ class ValkeySettings(_Store):
     url: str | None = Field(
         None,
         repr=False,
-        description="Your own server (redis://, rediss://, unix://); unset: embedded",
+        description=(
+            "Your own server (redis://, rediss://, unix://) or cluster "
+            "(valkey+cluster://one:6379,two:6379, TLS: rediss+cluster://); unset: embedded"
+        ),
     )
     budget_ms: int = Field(40, ge=1, description="Time that the velocities of one event may take")
 
     @field_validator("url")
     @classmethod
     def _is_valkey(cls, url: str | None) -> str | None:
-        return _with_scheme(url, ("redis", "rediss", "unix"))
+        schemes = ("redis", "rediss", "unix")
+        clusters = ("valkey+cluster", "redis+cluster", "rediss+cluster")
+        return _with_scheme(url, (*schemes, *clusters))
 
 
 class PostgresSettings(_Store):
