@@ -16,6 +16,7 @@ from typing import Any
 from features.catalog_check import CheckedRows, check_rows
 from features.catalog_plans import EventPlan, ProfileFeature, SeriesPlan, plan_of
 from features.catalog_rows import CatalogError, CatalogProblem, Report, Row, read_rows
+from features.catalog_text import Entry, entries_of
 from features.event_features import EVENT_FUNCTIONS, Function
 from features.event_types import EVENT_TYPES
 from features.fields import FIELD_TYPES, PRESENCE
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 DEFAULT_PATH = Path(__file__).with_name("catalog.yaml")
+_NO_MEANING = frozenset(
+    ("windows", "keep", "model", "missing", "missing_zh", "description", "description_zh")
+)
 SHOWN = 16  # hex digits of a version that people see
 
 
@@ -44,6 +48,7 @@ class Catalog:
     - `event_functions`: (name, function) of each feature of the event itself.
     - `ratios`: (name, numerator, denominator) of each derived feature.
     - `profiles`: the slow features, in the order of the file.
+    - `entries`: every fact with its sentence for people, in the order of the file.
     """
 
     version: str
@@ -55,6 +60,7 @@ class Catalog:
     fields: frozenset[str]
     profiles: tuple[ProfileFeature, ...]
     plans: Mapping[str, EventPlan]
+    entries: tuple[Entry, ...]
 
     @classmethod
     def load(cls, path: Path = DEFAULT_PATH) -> Catalog:
@@ -117,6 +123,7 @@ def _compiled(checked: CheckedRows) -> Catalog:
             ProfileFeature(row.name, *[str(row.values[key]) for key in ("type", "view", "field")])
             for row in checked.section("profiles")
         ),
+        entries=entries_of(checked),
         plans={name: plan_of(name, checked) for name in EVENT_TYPES},
     )
 
@@ -131,9 +138,11 @@ def _is_model_input(row: Row) -> bool:
 
 
 def _definition(row: Row) -> dict[str, Any]:
-    """Give what the meaning of a feature depends on: not which windows are read, nor for how long
-    more it is kept."""
-    return {k: v for k, v in row.values.items() if k not in ("windows", "keep", "model", "missing")}
+    """Give what the meaning of a feature depends on.
+
+    Not which windows are read, for how long more it is kept, or what is said about it.
+    """
+    return {key: value for key, value in row.values.items() if key not in _NO_MEANING}
 
 
 def _contents(rows: Sequence[Row]) -> list[dict[str, Any]]:

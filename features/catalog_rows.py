@@ -18,6 +18,11 @@ from features.problems import did_you_mean
 
 # section -> key -> (type, is required)
 _TEXT, _TEXTS, _FLAG = str, list, bool
+_SENTENCES = {
+    "description": (_TEXT, False),
+    "description_zh": (_TEXT, False),
+    "missing_zh": (_TEXT, False),
+}
 SECTIONS: dict[str, dict[str, tuple[type, bool]]] = {
     "series": {
         "name": (_TEXT, True),
@@ -43,6 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[type, bool]]] = {
         "function": (_TEXT, True),
         "missing": (_TEXT, True),
         "model": (_FLAG, False),
+        **_SENTENCES,
     },
     "profiles": {
         "name": (_TEXT, True),
@@ -51,8 +57,14 @@ SECTIONS: dict[str, dict[str, tuple[type, bool]]] = {
         "field": (_TEXT, True),
         "missing": (_TEXT, True),
         "model": (_FLAG, False),
+        **_SENTENCES,
     },
-    "fields": {"name": (_TEXT, True), "type": (_TEXT, True), "model": (_FLAG, False)},
+    "fields": {
+        "name": (_TEXT, True),
+        "type": (_TEXT, True),
+        "model": (_FLAG, False),
+        **_SENTENCES,
+    },
 }
 _TYPE_WORDS = {str: "text", list: "a list of texts", bool: "true or false"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
