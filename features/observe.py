@@ -75,7 +75,7 @@ def ask(
     for kind, series in plan.entities.items():
         tag = tags.get(kind)
         if tag is None:
-            tag = _pair(plan, kind, tags)
+            tag = pair_tag(plan.pairs[kind], tags) if kind in plan.pairs else None
             if tag is None:
                 continue
         reads = []
@@ -102,12 +102,10 @@ def observation_of(
     return ask(plan, entities_of(event, tagger), fields, tagger, event_tag, observed_ms).observation
 
 
-def _pair(plan: EventPlan, kind: str, tags: Mapping[str, str]) -> str | None:
+def pair_tag(kinds: tuple[str, str], tags: Mapping[str, str]) -> str | None:
     """Give the tag of a pair of entities: both tags, when the event names both."""
-    parts = plan.pairs.get(kind)
-    if parts is None or parts[0] not in tags or parts[1] not in tags:
-        return None
-    return f"{tags[parts[0]]}.{tags[parts[1]]}"
+    one, other = kinds
+    return f"{tags[one]}.{tags[other]}" if one in tags and other in tags else None
 
 
 def _value(
