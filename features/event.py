@@ -19,6 +19,7 @@ from features.event_fields import (
     CountryCode,
     CurrencyCode,
     Email,
+    Fingerprint,
     Id,
     Ip,
     Language,
@@ -62,7 +63,10 @@ class User(_Part):
 
 
 class Device(_Part):
-    """What the customer holds. The offset is minutes east of UTC: 480 in Shanghai."""
+    """What the customer holds. The offset is minutes east of UTC: 480 in Shanghai.
+
+    `fingerprint` is the text that the collector script gave to the page, unchanged.
+    """
 
     id: Id | None = None
     user_agent: LongText | None = None
@@ -72,6 +76,7 @@ class Device(_Part):
     timezone_offset_minutes: OffsetMinutes | None = None
     is_automated: bool | None = None
     is_emulator: bool | None = None
+    fingerprint: Fingerprint | None = None
 
 
 class Network(_Part):

@@ -35,10 +35,19 @@ FIELD_TYPES: dict[str, str] = {
     "device.is_automated": "bool",
     "device.is_emulator": "bool",
     "device.timezone_offset_minutes": "int",
+    # What `features/collector/` makes of `device.fingerprint`, when the event is accepted.
+    "fingerprint.verdict": "string",
+    "fingerprint.is_verified": "bool",
+    "fingerprint.confidence": "double",
+    "fingerprint.contradictions": "int",
+    "fingerprint.is_automated": "bool",
+    "fingerprint.is_emulated": "bool",
+    "fingerprint.is_device_id": "bool",
 }
 PRESENCE: tuple[str, ...] = (
     "has_user",
     "has_device",
+    "has_fingerprint",
     "has_ip",
     "has_email",
     "has_phone",
@@ -111,6 +120,7 @@ def presence_of(event: Event) -> dict[str, bool]:
     return {
         "has_user": user is not None,
         "has_device": event.device is not None and event.device.id is not None,
+        "has_fingerprint": event.device is not None and event.device.fingerprint is not None,
         "has_ip": event.network is not None,
         "has_email": user is not None and user.email is not None,
         "has_phone": user is not None and user.phone is not None,

@@ -14,9 +14,10 @@ import asyncpg
 
 import rules
 from features.catalog import DEFAULT_PATH, Catalog
+from features.collector.tokens import TokenKey
 from features.money import CurrencyTable
 from features.tags import Tagger, derive_tag_keys
-from features.velocity.connection import ValkeyConnection
+from features.velocity.connect import connect
 from features.velocity.valkey_store import ValkeyVelocityStore
 from rules.engine import Engine
 from rules.policy import Policy
@@ -28,6 +29,7 @@ from service.claims import ValkeyClaims
 from service.clock import Clock, EventClock, SystemClock
 from service.code_version import code_version
 from service.decider import Brain, Decider
+from service.devices import Devices, ValkeyNonces
 from service.gate import Gate
 from service.idempotency import Once
 from service.know import Knowledge
@@ -110,7 +112,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ring,
         )
         stack.push_async_callback(ledger.close)
-        valkey = ValkeyConnection(settings.valkey.url)
+        valkey = connect(settings.valkey.url)
         stack.push_async_callback(valkey.close)
         api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag))
         record = LedgerRecord(
@@ -118,9 +120,11 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
                 pool, ring, settings.ledger.log_name, writer=ledger, timeout_s=budget_seconds / 3
             )
         )
+        token_key = TokenKey(keys.tag)
         decider = Decider(
             brain=brain,
             knowledge=Knowledge(ValkeyVelocityStore(valkey), velocity_seconds),
+            devices=Devices(token_key, ValkeyNonces(valkey, velocity_seconds / 2)),
             ledger=ledger,
             once=Once(ValkeyClaims(valkey, velocity_seconds), record),
             clock=clock or (EventClock() if settings.clock == "event" else SystemClock()),
@@ -136,5 +140,6 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ledger=ledger,
             valkey=valkey,
             gate=Gate(settings.http.max_in_flight),
+            token_key=token_key,
             metrics=metrics,
         )

@@ -28,6 +28,7 @@ from rules.reasons import Reasons, reasons_for
 from service.accepted import Accepted
 from service.answer import event_answer, score_answer
 from service.clock import Clock, epoch_ms, monotonic
+from service.devices import Devices
 from service.idempotency import Once
 from service.know import Knowledge
 from service.ledger.writer import LedgerWriter
@@ -64,6 +65,7 @@ class Decider:
         self,
         brain: Brain,
         knowledge: Knowledge,
+        devices: Devices,
         ledger: LedgerWriter,
         once: Once,
         clock: Clock,
@@ -72,6 +74,7 @@ class Decider:
     ) -> None:
         self._brain = brain
         self._knowledge = knowledge
+        self._devices = devices
         self._ledger = ledger
         self._once = once
         self._clock = clock
@@ -101,8 +104,8 @@ class Decider:
         )
 
     async def _decide(self, accepted: Accepted) -> bytes:
-        brain, event = self._brain, accepted.event
-        fields = fields_of(event, brain.currencies)
+        brain = self._brain
+        event, fields = await self._stated(accepted)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
         values, gaps = await self._knowledge.know(asked, tags)
@@ -124,8 +127,8 @@ class Decider:
         return orjson.dumps(answer)
 
     async def _learn(self, accepted: Accepted) -> bytes:
-        brain, event = self._brain, accepted.event
-        fields = fields_of(event, brain.currencies)
+        brain = self._brain
+        event, fields = await self._stated(accepted)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
         _, gaps = await self._knowledge.count(asked)
@@ -147,6 +150,16 @@ class Decider:
             started=started,
             deadline=started + self._budget_seconds,
         )
+
+    async def _stated(self, accepted: Accepted) -> tuple[Event, dict[str, Value]]:
+        """Return the event and its fields; a fingerprint may stand in for a missing device id."""
+        event = accepted.event
+        fields = fields_of(event, self._brain.currencies)
+        if event.device is not None and event.device.fingerprint is not None:
+            at_ms = epoch_ms(accepted.observed_at)
+            event, seen = await self._devices.read(event, accepted.event_tag, at_ms)
+            fields.update(seen)
+        return event, fields
 
     def _asked(
         self, accepted: Accepted, tags: Mapping[str, str], fields: Mapping[str, Value]
