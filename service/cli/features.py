@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from service.cli.discovered import add_command, add_if_there
+from service.cli.features_docs import docs
 
 GROUP = "touchstone.features"
 
@@ -15,6 +16,7 @@ GROUP = "touchstone.features"
 def features_app(words: Sequence[str]) -> typer.Typer:
     """Return the group; of its discovered commands only the one that `words` call is loaded."""
     app = typer.Typer(help="Features: what rules and model know.", no_args_is_help=True)
+    app.command("docs")(docs)
     if "features" not in words:
         return app
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
