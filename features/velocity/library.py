@@ -12,11 +12,11 @@ from pathlib import Path
 
 import hiredis
 
-from features.velocity.connection import ValkeyConnection
+from features.velocity.connect import Connection
 from features.velocity.store import FINENESS, MOST_MEMBERS, MOST_VALUES, REPEAT_MS
 from features.velocity.wire import Command, Reply, refusal
 
-_FILES = ("velocity.lua",)  # one text; the first names the library
+_FILES = ("velocity.lua", "history.lua")  # one text; the first names the library
 _CONSTANTS = {
     "FINENESS": FINENESS,
     "MOST_MEMBERS": MOST_MEMBERS,
@@ -28,7 +28,7 @@ _CONSTANTS = {
 class FunctionLibrary:
     """Calls of our functions through one connection; servers that lack them are taught."""
 
-    def __init__(self, connection: ValkeyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         here = Path(__file__).parent
         source = "\n".join((here / name).read_text(encoding="utf-8") for name in _FILES)
@@ -44,7 +44,7 @@ class FunctionLibrary:
     async def call(self, commands: list[Command], timeout_s: float) -> list[Reply]:
         """Send function calls in one write and return their replies in order.
 
-        Fails like `ValkeyConnection.call`; a call that found no function has been repeated.
+        Fails like `Connection.call`; a call that found no function has been repeated.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s

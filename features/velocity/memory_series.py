@@ -20,7 +20,9 @@ it records.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from itertools import islice
+from typing import NamedTuple
 
 from features.velocity.observation import SeriesPlan
 from features.velocity.store import MOST_VALUES
@@ -28,6 +30,19 @@ from features.velocity.store import MOST_VALUES
 Answer = dict[str, int | float]
 
 _TRIM_AT = 512  # stale members; fewer are not worth the move
+
+
+class _Unread(NamedTuple):
+    """A plan that reads nothing, to record only."""
+
+    name: str = ""
+    measure: str = ""
+    windows_ms: tuple[int, ...] = ()
+    features: tuple[str, ...] = ()
+    retention_ms: int = 0
+
+
+_UNREAD = _Unread()
 
 
 class Count:
@@ -49,6 +64,19 @@ class Count:
             times.append(t)
             if size > _TRIM_AT and times[_TRIM_AT] <= t - self.retention_ms:
                 self._trim(t)
+
+    @property
+    def first_ms(self) -> int | None:
+        return self.times[0] if self.times else None
+
+    def follow(self, live: Count, cut_ms: int) -> None:
+        """Add what a series of the same measure recorded after `cut_ms`."""
+        for t, value in live._later(bisect_right(live.times, cut_ms)):
+            self.observe(_UNREAD, t, value, {})
+
+    def _later(self, first: int) -> Iterable[tuple[int, int | str]]:
+        """Records from the given place on, in their order."""
+        return [(t, 1) for t in self.times[first:]]
 
     def _stale(self, t: int) -> int:
         """How many of the oldest to drop; 0 while moving the rest would cost more than it frees."""
@@ -79,6 +107,10 @@ class Sum(Count):
             totals.append(total + int(value))
             if len(times) > _TRIM_AT and times[_TRIM_AT] <= t - self.retention_ms:
                 self._trim(t)
+
+    def _later(self, first: int) -> Iterable[tuple[int, int | str]]:
+        totals = self.totals
+        return [(t, totals[i + 1] - totals[i]) for i, t in enumerate(self.times[first:], first)]
 
     def _trim(self, t: int) -> None:
         stale = self._stale(t)
@@ -138,6 +170,9 @@ class Max(Count):
             if size > _TRIM_AT and len(times) > _TRIM_AT:
                 self._trim(t)
 
+    def _later(self, first: int) -> Iterable[tuple[int, int | str]]:
+        return zip(self.times[first:], self.values[first:], strict=True)
+
     def _trim(self, t: int) -> None:
         stale = self._stale(t)
         del self.times[:stale]
@@ -179,6 +214,9 @@ class Distinct(Count):
             elif size > _TRIM_AT and times[_TRIM_AT] <= t - self.retention_ms:
                 self._drop(self._stale(t))
 
+    def _later(self, first: int) -> Iterable[tuple[int, int | str]]:
+        return [(t, value) for value, t in islice(self.last_of.items(), first, None)]
+
     def _drop(self, stale: int) -> None:
         del self.times[:stale]
         for value in list(islice(self.last_of, stale)):
@@ -205,6 +243,20 @@ class FirstSeen:
             if not known:
                 self.first = t
             times[:] = (t,)
+
+    @property
+    def first_ms(self) -> int | None:
+        return self.first if self.times else None
+
+    def follow(self, live: FirstSeen, cut_ms: int) -> None:
+        """Add what a series of the same measure recorded after `cut_ms`."""
+        last = live.times[-1]
+        if last <= cut_ms:
+            return
+        # A live record before the cut tells that there was no gap up to it.
+        if live.first > cut_ms and live.first - self.times[-1] >= self.retention_ms:
+            self.first = live.first
+        self.times[:] = (max(last, self.times[-1]),)
 
     def _since(self) -> int:
         return self.first

@@ -2,7 +2,7 @@
 
 Training walks hundreds of thousands of events through `observe_now`, one thread, in the order in
 which they were accepted. Invariant: every answer equals that of `ValkeyVelocityStore` after the
-same calls.
+same calls, as long as nothing is thinned there; afterwards it is the exact one.
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ class MemoryVelocityStore:
             self._until_sweep = _SWEEP_EVERY
             self._sweep(now)
         return answer
+
+    def series_of(self, kind: str, tag: str) -> dict[str, Series]:
+        """Give the series kept for one entity, by name; what is put there is kept."""
+        return self._entities.setdefault((kind, tag), {})
 
     async def ping(self, timeout_s: float) -> None:  # noqa: ARG002 - as above
         if self._closed:

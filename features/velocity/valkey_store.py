@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hiredis
 
-from features.velocity.connection import ValkeyConnection
+from features.velocity.connect import Connection
 from features.velocity.library import FunctionLibrary
 from features.velocity.observation import Observation
 from features.velocity.shape import Answer, Shape, shape_of
@@ -24,7 +24,7 @@ class ValkeyVelocityStore:
     time for longer than that.
     """
 
-    def __init__(self, connection: ValkeyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._library = FunctionLibrary(connection)
         self._function = self._library.name_of("observe")
