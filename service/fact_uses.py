@@ -28,7 +28,8 @@ def uses_of(catalog: Catalog, ruleset: RuleSet, bundle: Bundle | None) -> dict[s
     language = Language(catalog.fact_types)
     readers: dict[str, list[str]] = {}
     for rule in ruleset.rules:
-        for name in sorted(language.facts_used(rule.when)):
+        names = {name.removeprefix("known.") for name in language.facts_used(rule.when)}
+        for name in names:  # `known.x` asks whether x is known
             readers.setdefault(name, []).append(rule.id)
     gains = {} if bundle is None else gain_shares(bundle.model_text, bundle.manifest.features)
     return {
