@@ -66,6 +66,10 @@ _MEASURES: dict[str, tuple[str, str]] = {
 PRESENCE_TEXTS: dict[str, tuple[str, str]] = {
     "has_user": ("The event names a user", "事件含用户"),
     "has_device": ("The event names a device with an id", "事件含有标识的设备"),
+    "has_fingerprint": (
+        "The device has a fingerprint of the collector script",
+        "设备含采集脚本指纹",
+    ),
     "has_ip": ("The event names an IP address", "事件含 IP 地址"),
     "has_email": ("The user has an e-mail address", "用户有邮箱"),
     "has_phone": ("The user has a phone number", "用户有电话号码"),

@@ -37,6 +37,7 @@ from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
 from service.ledger.writer import LedgerWriter, WriterSettings
 from service.metrics import Metrics
+from service.rate import Rate
 from service.recorded import LedgerRecord
 from service.runtime import Runtime
 from service.scorer import Scorer
@@ -141,5 +142,6 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             valkey=valkey,
             gate=Gate(settings.http.max_in_flight),
             token_key=token_key,
+            token_rate=Rate(settings.collector.tokens_per_second),
             metrics=metrics,
         )

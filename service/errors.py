@@ -34,3 +34,9 @@ class UnknownDecision(DecisionError):
     """There is no decision with this id."""
 
     code = "unknown_decision"
+
+
+class TooManyTokens(DecisionError):
+    """More tokens for the collector script are asked for than the settings allow."""
+
+    code = "too_many_tokens"

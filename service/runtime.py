@@ -19,6 +19,7 @@ from service.errors import RecordUnavailable
 from service.gate import Gate
 from service.ledger.writer import LedgerWriter
 from service.metrics import Metrics
+from service.rate import Rate
 from service.recorded import LedgerRecord
 from service.settings import Settings
 
@@ -47,6 +48,7 @@ class Runtime:
     valkey: Connection
     gate: Gate
     token_key: TokenKey
+    token_rate: Rate
     metrics: Metrics
 
     async def resources(self) -> dict[str, State]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TOUCHSTONE_"
+_HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?")
 # Not settings of the service: where tests find data sets, and the key of `touchstone replay`.
 OUTSIDE_NAMES = frozenset({"TOUCHSTONE_DATA", "TOUCHSTONE_API_KEY"})
 
@@ -190,6 +192,27 @@ class LedgerSettings(_Group):
     )
 
 
+class CollectorSettings(_Group):
+    """The collector script for browsers."""
+
+    origins: tuple[str, ...] = Field(
+        (),
+        description="Origins whose pages may get tokens from here (JSON list); empty: this one",
+    )
+    tokens_per_second: int = Field(
+        200, ge=1, description="Tokens that one worker gives out; more are turned away with 429"
+    )
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, _, host = origin.partition("://")
+            if scheme not in ("https", "http") or not host or not _HOST.fullmatch(host):
+                raise ValueError("an origin is scheme, host and port, such as https://shop.example")
+        return origins
+
+
 class Settings(BaseSettings):
     """All settings, from the environment."""
 
@@ -215,6 +238,7 @@ class Settings(BaseSettings):
     keys: KeySettings = Field(default_factory=KeySettings)
     shop: ShopSettings = Field(default_factory=ShopSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    collector: CollectorSettings = Field(default_factory=CollectorSettings)
 
     @property
     def kek_path(self) -> Path:
@@ -245,8 +269,8 @@ def load_settings(var: Path | None = None) -> Settings:
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(dict(item)) for item in error.errors())) from None
     except ValueError:  # pydantic-settings could not parse the text of a table
-        names = "TOUCHSTONE_SHOP__RATES or TOUCHSTONE_SHOP__MINOR_UNITS"
-        raise SettingsError(f"{names} is not a JSON object") from None
+        names = f"{PREFIX}SHOP__RATES, {PREFIX}SHOP__MINOR_UNITS or {PREFIX}COLLECTOR__ORIGINS"
+        raise SettingsError(f"{names} is not JSON") from None
 
 
 def setting_rows(settings: Settings | None = None) -> Iterator[tuple[str, str, str]]:
@@ -288,6 +312,8 @@ def _shown(value: object) -> str:
         return "(unset)"
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(value) or "(none)"
     text = str(value)
     if "://" not in text:
         return text

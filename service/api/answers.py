@@ -124,6 +124,13 @@ class ResourceState(_Answer):
     detail: str
 
 
+class TokenAnswer(_Answer):
+    """A token for the collector script."""
+
+    token: Annotated[str, Field(description="For `TouchstoneCollector.collect({ token })`.")]
+    expires_in_seconds: int
+
+
 class ReadyAnswer(_Answer):
     """Whether requests should be sent here, and why (not)."""
 

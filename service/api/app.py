@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from features.event import InvalidEvent
 from service.access import AccessDenied
-from service.api import decisions, health, score
+from service.api import collector, decisions, health, score
 from service.api.body import BodyTooLarge, BodyTooSlow
 from service.api.openapi import describe
 from service.api.problems import PROBLEMS, problem_response
@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (score, decisions, health):
+    for module in (score, decisions, collector, health):
         app.router.routes.extend(module.router.routes)
     for kind in (*_CODED, InvalidEvent, TimeoutError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from features.event import Event
 from features.event_types import EVENT_TYPES
-from service.api.answers import EventAnswer, ProblemAnswer, ReadyAnswer, ScoreAnswer
+from service.api.answers import EventAnswer, ProblemAnswer, ReadyAnswer, ScoreAnswer, TokenAnswer
 from service.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 
 _REF = "#/components/schemas/{model}"
@@ -168,6 +168,37 @@ DECISION: dict[str, Any] = {
     },
     "openapi_extra": {"security": [{"api_key": []}]},
 }
+COLLECTOR: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The script.",
+            "content": {"text/javascript": {"schema": {"type": "string"}}},
+        },
+        304: {"description": "The browser has this version."},
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "v",
+                "in": "query",
+                "description": "The version that the page wants, for caching without end.",
+                "schema": {"type": "string"},
+            }
+        ]
+    },
+}
+_TOKEN_EXAMPLE = {
+    "token": "AaICsdvQAAAAAAAAAAAAAAAA.iE0h1zQvY3W2q8m9b7n6c5x4z3l2k1j0h9g8f7d6s5a",
+    "expires_in_seconds": 900,
+}
+COLLECTOR_TOKEN: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: _json("A token.", "TokenAnswer", _TOKEN_EXAMPLE),
+        **_problems("too_many_tokens"),
+    },
+}
 LIVE: dict[str, Any] = {
     "response_class": Response,
     "responses": {
@@ -226,7 +257,13 @@ def describe(app: FastAPI) -> None:
                     (Event, "validation"),
                     *(
                         (model, "serialization")
-                        for model in (ScoreAnswer, EventAnswer, ProblemAnswer, ReadyAnswer)
+                        for model in (
+                            ScoreAnswer,
+                            EventAnswer,
+                            ProblemAnswer,
+                            ReadyAnswer,
+                            TokenAnswer,
+                        )
                     ),
                 ],
                 ref_template=_REF,

@@ -77,6 +77,12 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         "Nothing was decided or counted. Try again after `Retry-After` seconds.",
         retry_after_seconds=1,
     ),
+    "too_many_tokens": ProblemKind(
+        429,
+        "Too many tokens are asked for",
+        "Events without a token are answered, too; ask again after `Retry-After` seconds.",
+        retry_after_seconds=1,
+    ),
     "record_unavailable": ProblemKind(
         503,
         "The record cannot be read",
