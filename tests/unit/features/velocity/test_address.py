@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from features.velocity.address import Address, parse_address
+from features.velocity.address import Address, is_cluster, parse_address, parse_cluster
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,46 @@ def test_a_url_names_a_server(url: str, address: Address) -> None:
 def test_a_url_that_names_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_address(url)
+
+
+def test_a_cluster_names_members_with_one_password() -> None:
+    members = parse_cluster("redis+cluster://u:p%2C%40@a:7000,[::1]:7001,c")
+    places = [(one.host, one.port, one.username, one.password) for one in members]
+    assert places == [
+        (host, port, "u", "p,@") for host, port in (("a", 7000), ("::1", 7001), ("c", 6379))
+    ]
+    assert "p,@" not in repr(members)
+
+
+def test_a_cluster_over_tls_reads_its_certificates_once() -> None:
+    """The path of a certificate may hold slashes."""
+    one, two = parse_cluster("rediss+cluster://a,b:7?ssl_cert_reqs=none&x=/etc/ca.pem")
+    assert one.tls is not None
+    assert one.tls is two.tls
+    assert one.tls.verify_mode == ssl.CERT_NONE
+    assert (one.port, two.port) == (6379, 7)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey+cluster://",
+        "valkey+cluster://a,,b",
+        "valkey+cluster://a/1",
+        "valkey+cluster://a?db=1",
+        "unix+cluster:///run/v.sock",
+        "valkey+cluster://a:port",
+        "valkey://a",
+    ],
+)
+def test_a_url_that_names_no_cluster_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_cluster(url)
+
+
+def test_only_the_scheme_says_that_it_is_a_cluster() -> None:
+    assert is_cluster("valkeys+cluster://a")
+    assert not is_cluster("valkey://a+cluster,b")
 
 
 def test_tls_is_verified_unless_the_url_says_otherwise() -> None:
