@@ -11,6 +11,7 @@ import unicodedata
 from ipaddress import ip_network
 
 from features.event import Address, Event
+from features.mailboxes import mailbox_of
 from features.tags import Tagger
 
 # kind -> (field of the tag, word in feature names)
@@ -24,8 +25,6 @@ ENTITY_KINDS: dict[str, tuple[str, str]] = {
     "shipping_address": ("address", "address"),
     "coupon_campaign": ("campaign", "campaign"),
 }
-# Providers that ignore dots in the part before the @ (Google's help pages say so).
-_DOTLESS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 
 
 def entities_of(event: Event, tagger: Tagger) -> dict[str, str]:
@@ -55,7 +54,7 @@ def entities_of(event: Event, tagger: Tagger) -> dict[str, str]:
 
 
 def normal_email(email: str) -> str:
-    """Give the mailbox behind an address: lower case, no +alias, no dots where they mean nothing.
+    """Give the mailbox behind an address: lower case, no +alias, no spelling that means nothing.
 
     >>> normal_email("L.i+shop7@GoogleMail.com")
     'li@gmail.com'
@@ -63,11 +62,8 @@ def normal_email(email: str) -> str:
     'l.i@example.com'
     """
     local, _, domain = folded(email).rpartition("@")
-    mailbox = local.partition("+")[0] or local
-    if domain in _DOTLESS:
-        domain = _DOTLESS[domain]
-        mailbox = mailbox.replace(".", "") or mailbox
-    return f"{mailbox}@{domain}"
+    mailbox = mailbox_of(local, domain)
+    return f"{mailbox.local}@{mailbox.domain}"
 
 
 def normal_phone(phone: str) -> str:

@@ -1,38 +1,19 @@
 """What does one event say by itself?
 
 The functions that `event_features` of the catalog names: each picks its values out of the event and
-asks a pure function of features/signals.
+asks a pure function of features/signals. Larger families of them have files of their own.
 Invariant: None means unknown, as the `missing` text of the catalog row says; nothing raises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import NamedTuple
+from features import event_agents, event_baskets, event_people, event_places
+from features.event import Item
+from features.event_people import shipping_country
+from features.signals import agent, clock, mail, network, place
+from features.stated import EventFunction, Function, Stated
 
-from features.event import Event, Item
-from features.fields import Value
-from features.money import CurrencyTable
-from features.signals import agent, mail, network, place
-
-
-class Stated(NamedTuple):
-    """One event with its fields (`features.fields.fields_of`) and the table behind its amounts."""
-
-    event: Event
-    fields: Mapping[str, Value]
-    currencies: CurrencyTable
-
-
-Function = Callable[[Stated], Value | None]
-
-
-class EventFunction(NamedTuple):
-    """A function of the event and the type of what it gives: int, double, bool or string."""
-
-    type: str
-    function: Function
+__all__ = ["EVENT_FUNCTIONS", "EventFunction", "Function", "Stated"]
 
 
 def email_is_alias(stated: Stated) -> bool | None:
@@ -64,18 +45,19 @@ def local_hour(stated: Stated) -> int | None:
     device = stated.event.device
     if device is None or device.timezone_offset_minutes is None:
         return None
-    return (stated.event.occurred_at + timedelta(minutes=device.timezone_offset_minutes)).hour
+    return clock.local_time(stated.event.occurred_at, device.timezone_offset_minutes).hour
 
 
 def timezone_contradicts_country(stated: Stated) -> bool | None:
-    device, country = stated.event.device, _country(stated)
+    device, country = stated.event.device, shipping_country(stated)
     if device is None or device.timezone_offset_minutes is None or country is None:
         return None
-    return place.timezone_contradicts(country, device.timezone_offset_minutes)
+    year = stated.event.occurred_at.year
+    return place.timezone_contradicts(country, device.timezone_offset_minutes, year)
 
 
 def language_contradicts_country(stated: Stated) -> bool | None:
-    device, country = stated.event.device, _country(stated)
+    device, country = stated.event.device, shipping_country(stated)
     if device is None or country is None:
         return None
     return place.languages_contradict(country, device.languages)
@@ -180,19 +162,16 @@ EVENT_FUNCTIONS: dict[str, EventFunction] = {
     "coupon_share": EventFunction("double", coupon_share),
     "return_value_share": EventFunction("double", return_value_share),
     "return_exceeds_order": EventFunction("bool", return_exceeds_order),
+    **event_people.FUNCTIONS,
+    **event_agents.FUNCTIONS,
+    **event_places.FUNCTIONS,
+    **event_baskets.FUNCTIONS,
 }
 
 
 def _email(stated: Stated) -> str | None:
     user = stated.event.user
     return None if user is None else user.email
-
-
-def _country(stated: Stated) -> str | None:
-    order = stated.event.order
-    if order is None or order.shipping_address is None:
-        return None
-    return order.shipping_address.country
 
 
 def _items(stated: Stated) -> tuple[Item, ...]:

@@ -12,9 +12,10 @@ from math import isfinite, nan
 
 from features.catalog import Catalog
 from features.event import Event
-from features.event_features import Stated
 from features.fields import Value, fields_of, presence_of
+from features.geo import GeoTable
 from features.money import CurrencyTable
+from features.stated import Stated
 
 
 class Facts:
@@ -38,6 +39,7 @@ def assemble(
     currencies: CurrencyTable,
     *,
     fields: Mapping[str, Value] | None = None,
+    geo: GeoTable | None = None,
 ) -> Facts:
     """Join what the event says with what the stores answered.
 
@@ -52,7 +54,7 @@ def assemble(
     values: dict[str, Value] = {name: fields[name] for name in fields if name in offered}
     values.update(presence_of(event))
     values.update(knowledge)
-    stated = Stated(event, fields, currencies)
+    stated = Stated(event, fields, currencies, geo)
     for name, function in catalog.event_functions:
         value = function(stated)
         if value is not None:

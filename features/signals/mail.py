@@ -1,54 +1,34 @@
 """What does an e-mail address say by itself?
 
+Throw-away domains come from the package disposable-email-domains (MIT), a release a week.
 Invariant: answers are properties of the address, never parts of it.
 """
 
 from __future__ import annotations
 
-from features.entities import folded, normal_email
+from collections import Counter
+from functools import cache
+from math import log2
 
-# A short list of well-known throw-away domains, from their own front pages. It is not complete and
-# does not try to be: a miss is only one signal less.
-DISPOSABLE_DOMAINS: frozenset[str] = frozenset(
-    (
-        "10minutemail.com",
-        "33mail.com",
-        "anonaddy.me",
-        "discard.email",
-        "dispostable.com",
-        "emailondeck.com",
-        "fakeinbox.com",
-        "getairmail.com",
-        "getnada.com",
-        "grr.la",
-        "guerrillamail.com",
-        "guerrillamail.net",
-        "guerrillamail.org",
-        "inboxkitten.com",
-        "linshiyouxiang.net",
-        "maildrop.cc",
-        "mailinator.com",
-        "mailnesia.com",
-        "mintemail.com",
-        "mohmal.com",
-        "moakt.com",
-        "mytemp.email",
-        "sharklasers.com",
-        "spamgourmet.com",
-        "temp-mail.io",
-        "temp-mail.org",
-        "tempail.com",
-        "tempmail.dev",
-        "throwawaymail.com",
-        "trashmail.com",
-        "yopmail.com",
-        "yopmail.fr",
-    )
+from features.entities import folded
+from features.mailboxes import FREE_DOMAINS, mailbox_of
+
+# Services whose own front page offers throw-away addresses and that the package does not have.
+_ALSO_DISPOSABLE = frozenset(
+    ("33mail.com", "anonaddy.me", "spamgourmet.com", "temp-mail.io", "tempmail.dev")
 )
 
 
+@cache
+def disposable_domains() -> frozenset[str]:
+    """Give every known throw-away domain, about ten thousand; loaded at the first call."""
+    from disposable_email_domains import blocklist
+
+    return _ALSO_DISPOSABLE | blocklist
+
+
 def is_alias(email: str) -> bool:
-    """Say whether an address is another spelling of a mailbox: a +tag, or dots that mean nothing.
+    """Say whether an address is another spelling of a mailbox: a tag, or dots that mean nothing.
 
     One dot is how people write their names, where dots mean nothing as well; several accounts with
     one mailbox are found by its tag, however it is spelled.
@@ -56,10 +36,9 @@ def is_alias(email: str) -> bool:
     >>> is_alias("li+2@example.com"), is_alias("l.i.n.a@gmail.com"), is_alias("li.na@gmail.com")
     (True, True, False)
     """
-    local = email.rpartition("@")[0]
-    if "+" not in local and local.count(".") < 2:
-        return False
-    return normal_email(email).rpartition("@")[0] != folded(local)
+    local, _, domain = folded(email).rpartition("@")
+    mailbox = mailbox_of(local, domain)
+    return mailbox.tagged or mailbox.ignored > 1
 
 
 def is_disposable(email: str) -> bool:
@@ -68,8 +47,21 @@ def is_disposable(email: str) -> bool:
     >>> is_disposable("x@eu.MailInator.com"), is_disposable("li@example.com")
     (True, False)
     """
-    labels = email.rpartition("@")[2].casefold().split(".")
-    return any(".".join(labels[start:]) in DISPOSABLE_DOMAINS for start in range(len(labels) - 1))
+    known = disposable_domains()
+    domain = email.rpartition("@")[2].casefold()
+    if domain in known:
+        return True
+    labels = domain.split(".")
+    return any(".".join(labels[start:]) in known for start in range(1, len(labels) - 1))
+
+
+def is_free(email: str) -> bool:
+    """Say whether the mailbox is at a provider that gives them to anybody.
+
+    >>> is_free("li@QQ.com"), is_free("li@example.com")
+    (True, False)
+    """
+    return email.rpartition("@")[2].casefold() in FREE_DOMAINS
 
 
 def digit_share(email: str) -> float | None:
@@ -82,3 +74,18 @@ def digit_share(email: str) -> float | None:
     if not local:
         return None
     return sum(map(str.isdecimal, local)) / len(local)
+
+
+def entropy_bits(email: str) -> float | None:
+    """Give the Shannon entropy of the part before the @, in bits a character, case folded.
+
+    Names have 2 to 3, strings of random letters and digits more; a repeated character has 0.
+
+    >>> entropy_bits("aabb@example.com"), entropy_bits("zzzz@example.com")
+    (1.0, 0.0)
+    """
+    local = email.rpartition("@")[0].casefold()
+    if not local:
+        return None
+    size = len(local)
+    return sum([count / size * log2(size / count) for count in Counter(local).values()])

@@ -1,67 +1,22 @@
-"""Do time zone and languages fit the country that goods go to?
+"""Do time zone and languages fit a country?
 
-Small tables of large markets; a country without a row is unknown, never a contradiction.
+Offsets are those of the IANA time zone database as the package tzdata holds it, so that training
+and serving agree on every machine; languages are a small table of large markets. A country that
+neither knows is unknown, never a contradiction.
 Invariant: a traveller contradicts, too: this is a signal, not a proof.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
 
-# ISO 3166 country -> least and greatest offset from UTC in minutes, standard and summer time, of
-# the zones where people live (IANA time zone database; far islands left out).
-OFFSETS: dict[str, tuple[int, int]] = {
-    "AE": (240, 240),
-    "AR": (-180, -180),
-    "AT": (60, 120),
-    "AU": (480, 660),
-    "BE": (60, 120),
-    "BR": (-300, -120),
-    "CA": (-480, -150),
-    "CH": (60, 120),
-    "CL": (-240, -180),
-    "CN": (480, 480),
-    "CO": (-300, -300),
-    "CZ": (60, 120),
-    "DE": (60, 120),
-    "DK": (60, 120),
-    "EG": (120, 180),
-    "ES": (0, 120),
-    "FI": (120, 180),
-    "FR": (60, 120),
-    "GB": (0, 60),
-    "GR": (120, 180),
-    "HK": (480, 480),
-    "ID": (420, 540),
-    "IE": (0, 60),
-    "IL": (120, 180),
-    "IN": (330, 330),
-    "IT": (60, 120),
-    "JP": (540, 540),
-    "KR": (540, 540),
-    "MO": (480, 480),
-    "MX": (-480, -300),
-    "MY": (480, 480),
-    "NG": (60, 60),
-    "NL": (60, 120),
-    "NO": (60, 120),
-    "NZ": (720, 780),
-    "PH": (480, 480),
-    "PL": (60, 120),
-    "PT": (-60, 60),
-    "RO": (120, 180),
-    "RU": (120, 720),
-    "SA": (180, 180),
-    "SE": (60, 120),
-    "SG": (480, 480),
-    "TH": (420, 420),
-    "TR": (180, 180),
-    "TW": (480, 480),
-    "UA": (120, 180),
-    "US": (-600, -240),
-    "VN": (420, 420),
-    "ZA": (120, 120),
-}
+# Ramadan suspends summer time in Morocco for a month: two looks a month miss no offset of a year.
+_LOOK = timedelta(days=14)
+_LAST_YEAR = 2037  # where the files' own transitions end
 # Languages that most people of a country read; English is taken as possible everywhere.
 LANGUAGES: dict[str, frozenset[str]] = {
     "AT": frozenset(("de",)),
@@ -85,16 +40,67 @@ LANGUAGES: dict[str, frozenset[str]] = {
 }
 
 
-def timezone_contradicts(country: str, offset_minutes: int) -> bool | None:
-    """Say whether no zone of a country has this offset; None for a country without a row.
+def timezone_contradicts(country: str, offset_minutes: int, year: int) -> bool | None:
+    """Say whether no zone of a country has this offset at any time of the year.
 
-    >>> timezone_contradicts("CN", 480), timezone_contradicts("CN", -300)
+    Standard and summer time both fit, the whole year round. None for a country without zones.
+
+    >>> timezone_contradicts("CN", 480, 2026), timezone_contradicts("CN", -300, 2026)
     (False, True)
-    >>> timezone_contradicts("AQ", 0) is None
-    True
+    >>> timezone_contradicts("DE", 120, 2026), timezone_contradicts("ZZ", 0, 2026)
+    (False, None)
     """
-    allowed = OFFSETS.get(country)
-    return None if allowed is None else not allowed[0] <= offset_minutes <= allowed[1]
+    allowed = offsets_of(country, year)
+    return offset_minutes not in allowed if allowed else None
+
+
+@lru_cache(maxsize=2048)
+def offsets_of(country: str, year: int) -> frozenset[int]:
+    """Give every offset from UTC, in minutes, that clocks of a country show in a year.
+
+    >>> sorted(offsets_of("PT", 2026)), sorted(offsets_of("CN", 2026)), sorted(offsets_of("ZZ", 1))
+    ([-60, 0, 60], [360, 480], [])
+    """
+    moments = list(_moments(min(max(year, 1970), _LAST_YEAR)))
+    found = set()
+    for name in _zones().get(country, ()):
+        zone = _zone(name)
+        for moment in moments:
+            offset = zone.utcoffset(moment)
+            if offset is not None:
+                found.add(round(offset.total_seconds() / 60))
+    return frozenset(found)
+
+
+def warm(year: int) -> None:
+    """Work out the offsets of all countries in a year: 0.1 s that no event shall wait for."""
+    for country in _zones():
+        offsets_of(country, year)
+
+
+def _moments(year: int) -> Iterator[datetime]:
+    moment = datetime(year, 1, 1, 12)  # noqa: DTZ001 - noon on the clocks of the zone asked for
+    while moment.year == year:
+        yield moment
+        moment += _LOOK
+
+
+@cache
+def _zones() -> dict[str, tuple[str, ...]]:
+    """Give the names of the zones of each country, as `zone.tab` lists them."""
+    zones: dict[str, tuple[str, ...]] = {}
+    text = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            country, _, name = line.split("\t")[:3]
+            zones[country] = (*zones.get(country, ()), name)
+    return zones
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 def languages_contradict(country: str, languages: Sequence[str]) -> bool | None:

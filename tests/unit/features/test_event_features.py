@@ -130,10 +130,12 @@ def test_an_ip_address_is_of_one_class(ip: str, kind: str) -> None:
     assert network.ip_class(ip) == kind
 
 
-def test_countries_in_the_tables_have_sane_rows() -> None:
-    for country, (low, high) in place.OFFSETS.items():
-        assert -720 <= low <= high <= 840, country
-    assert set(place.LANGUAGES) <= set(place.OFFSETS)
+def test_countries_with_languages_have_time_zones() -> None:
+    """Every country of the languages table has sane offsets in the time zone database."""
+    for country in place.LANGUAGES:
+        offsets = place.offsets_of(country, 2026)
+        assert offsets, country
+        assert all(-720 <= offset <= 840 for offset in offsets), country
 
 
 def test_a_subdomain_of_a_disposable_domain_is_one_and_a_namesake_is_not() -> None:
