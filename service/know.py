@@ -49,7 +49,8 @@ class Knowledge:
         """Read what happened before and record that this happens, in one atomic call an entity."""
         if self._profiles is None:
             return await self.count(asked)
-        reading = asyncio.ensure_future(self._profiles.read(tags, self._profile_seconds))
+        now_ms = asked.observation.observed_ms
+        reading = asyncio.ensure_future(self._profiles.read(tags, now_ms, self._profile_seconds))
         try:
             known = await self.count(asked)
         except BaseException:

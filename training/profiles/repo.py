@@ -1,0 +1,83 @@
+"""How does Feast come to know a build? By a `feature_store.yaml` beside its rows.
+
+The file is made from the settings when a command runs: no path of a machine stands in the sources.
+Invariant: no password is written; a URL that has one is named by its environment variable.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from features.profiles.schema import PROJECT
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+URL_VARIABLE = "TOUCHSTONE_VALKEY__URL"
+# Rows outlive any reader by a day; those of an erased person go with the next build.
+KEY_TTL_SECONDS = 4 * 86_400
+WRITE_ROWS = 5_000  # about 5 MB on the wire at a time
+
+
+def write_config(directory: Path, generation: str, url: str | None) -> Path:
+    """Write `feature_store.yaml`; without a URL the build is for joins in training only."""
+    online: dict[str, Any] | None = None
+    if url is not None:
+        online = {
+            "type": "features.profiles.online_store.ProfileOnlineStore",
+            "url": f"${{{URL_VARIABLE}}}" if urlsplit(url).password else url,
+            "generation": generation,
+            "key_ttl_seconds": KEY_TTL_SECONDS,
+            # Every generation has keys of its own: there is nothing older to compare with.
+            "skip_dedup": True,
+        }
+    path = directory / "feature_store.yaml"
+    config = {
+        "project": PROJECT,
+        "provider": "local",
+        "registry": "registry.db",
+        "offline_store": {"type": "dask"},
+        "online_store": online,
+        "entity_key_serialization_version": 3,
+        "materialization": {"online_write_batch_size": WRITE_ROWS},
+    }
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def open_store(directory: Path, url: str | None = None) -> FeatureStore:
+    """Open the Feast repository of a build, its views and services applied.
+
+    `url` takes the place of the variable in `feature_store.yaml`.
+    """
+    quiet_feast()
+    from feast import FeatureStore
+
+    if url is not None and urlsplit(url).password:
+        os.environ[URL_VARIABLE] = url
+    store = FeatureStore(repo_path=str(directory))
+    if not (directory / "registry.db").exists():
+        apply_definitions(store)
+    return store
+
+
+def apply_definitions(store: FeatureStore) -> None:
+    """Register entities, views and services of `features/feast_repo/`."""
+    from features.feast_repo.entities import ENTITIES
+    from features.feast_repo.services import SERVICES
+    from features.feast_repo.views import FEATURE_VIEWS
+
+    store.apply([*ENTITIES.values(), *FEATURE_VIEWS.values(), *SERVICES])
+
+
+def quiet_feast() -> None:
+    """Keep remarks of Feast and what it imports, meant for its own developers, off the terminal."""
+    logging.getLogger("feast").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"feast\..*")
