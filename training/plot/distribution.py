@@ -91,6 +91,9 @@ def _has_heavy_tail(every: Numbers) -> bool:
 
 def _edges(every: Numbers, is_growing: bool) -> Numbers:
     low, high = float(every.min()), float(every.max())
+    if not is_growing and bool((every == np.floor(every)).all()):
+        step = np.ceil((high - low + 1) / BINS)  # a bin holds as many whole numbers as the next
+        return np.arange(low, high + 2 * step, step)
     if not is_growing:
         return np.linspace(low, high, BINS + 1)
     grown = np.expm1(np.linspace(np.log1p(low), np.log1p(high), BINS + 1))

@@ -58,10 +58,21 @@ def _table(distribution: Distribution) -> str:
             [group.mean, *group.quantiles] if group.quantiles else [None] * (len(QUANTILES) + 1)
         )
         cells = [escape(group.name), f"{group.rows:,}", f"{share:.1%}"]
-        cells += ["–" if number is None else f"{number:,.6g}" for number in numbers]
+        cells += ["–" if number is None else _shown(number) for number in numbers]
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
 def _quantile_head(quantile: float) -> str:
     return {0.0: "min", 0.5: "median", 1.0: "max"}.get(quantile, f"{quantile:.0%}")
+
+
+def _shown(number: float) -> str:
+    """Write a number for a table.
+
+    >>> _shown(2917430.0), _shown(0.25), _shown(3.684921)
+    ('2,917,430', '0.25', '3.685')
+    """
+    if number == int(number):
+        return f"{number:,.0f}"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"

@@ -72,6 +72,8 @@ def _dress(shares, steps, distribution: Distribution, groups: list[Group]) -> No
             axes.set_xticks(list(ticks), [f"{distribution.values[i]:g}" for i in ticks])
         elif distribution.is_growing:
             axes.set_xscale("symlog", linthresh=1)
+    if distribution.edges is not None:
+        steps.set_xlim(distribution.edges[0], distribution.edges[-1])
     if groups:
         shares.legend(frameon=False, fontsize=8)
     else:

@@ -33,9 +33,11 @@ def test_few_values_have_bars_of_their_own_and_many_share_bins() -> None:
     """Counts of a handful stay exact; a heavy tail gets bins that grow."""
     few = distribution_of("f", {"all": np.array([0.0, 1.0, 1.0, 3.0])})
     assert (few.values, few.groups[0].counts.tolist()) == ((0.0, 1.0, 3.0), [1, 2, 1])
-    many = distribution_of("f", {"all": np.arange(1000.0)})
+    many = distribution_of("f", {"all": np.arange(1000.0) + 0.5})
     assert (many.values, many.is_growing) == (None, False)
     assert len(many.groups[0].counts) == BINS
+    whole = distribution_of("f", {"all": np.arange(100.0)})
+    assert set(whole.groups[0].counts.tolist()) <= {3, 1}, "three whole numbers a bin"
     tail = distribution_of("f", {"all": np.concatenate([np.arange(100.0), [1e9]])})
     assert tail.is_growing
 
