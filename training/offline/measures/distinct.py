@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.velocity.store import MOST_VALUES
 from training.offline.lookup import Asked, Ints, Past, Windows
 from training.offline.measures.answer import Answer
 
-MAX_DISTINCT = 16_384
-
 
 def distinct(past: Past, asked: Asked, windows_ms: tuple[int, ...]) -> list[Answer]:
-    """Count the different values of each window; as in the store, `MAX_DISTINCT` and no more."""
+    """Count the different values of each window; as in the store, `MOST_VALUES` and no more."""
     windows = Windows(past, asked)
     earlier, later = neighbours(past)
     return [
-        Answer(np.minimum(_in_ranges(earlier, later, windows.starts(window), asked), MAX_DISTINCT))
+        Answer(np.minimum(_in_ranges(earlier, later, windows.starts(window), asked), MOST_VALUES))
         for window in windows_ms
     ]
 
