@@ -7,7 +7,6 @@ Invariant: shares are in [0, 1]; a basket worth nothing has none.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -67,7 +66,7 @@ def resale_share(lines: Sequence[Line]) -> float | None:
     total = _value(lines)
     if not total or not any(category for _, category, _, _ in lines):
         return None
-    prone = [line for line in lines if line[1] is not None and is_resale_prone(line[1])]
+    prone = [line for line in lines if line[1] and is_resale_prone(line[1])]
     return _value(prone) / total
 
 
@@ -80,9 +79,9 @@ def largest_share(lines: Sequence[Line]) -> float | None:
     total = _value(lines)
     if not total:
         return None
-    values: Counter[str] = Counter()
+    values: dict[str, int] = {}
     for sku, _, quantity, price in lines:
-        values[sku] += quantity * price
+        values[sku] = values.get(sku, 0) + quantity * price
     return max(values.values()) / total
 
 
@@ -110,9 +109,9 @@ def largest_quantity(lines: Sequence[Line]) -> int | None:
     >>> largest_quantity([("a", None, 2, 1), ("b", None, 3, 1), ("a", None, 2, 1)])
     4
     """
-    pieces: Counter[str] = Counter()
+    pieces: dict[str, int] = {}
     for sku, _, quantity, _ in lines:
-        pieces[sku] += quantity
+        pieces[sku] = pieces.get(sku, 0) + quantity
     return max(pieces.values()) if pieces else None
 
 

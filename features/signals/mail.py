@@ -6,7 +6,6 @@ Invariant: answers are properties of the address, never parts of it.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cache
 from math import log2
 
@@ -88,4 +87,5 @@ def entropy_bits(email: str) -> float | None:
     if not local:
         return None
     size = len(local)
-    return sum([count / size * log2(size / count) for count in Counter(local).values()])
+    counts = map(local.count, set(local))
+    return sum([count / size * log2(size / count) for count in counts])

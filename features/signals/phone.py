@@ -27,7 +27,7 @@ _KINDS = {
     9: "company",
     10: "voicemail",
 }
-_NO_COUNTRY = "001"  # numbers of no country, such as +800
+_NO_COUNTRIES = frozenset(("001", "ZZ"))  # numbers of no country, such as +800
 
 
 class PhoneNumber(NamedTuple):
@@ -51,7 +51,6 @@ def phone_number(phone: str, country: str | None) -> PhoneNumber | None:
     """
     from phonenumbers import (
         NumberParseException,
-        is_valid_number,
         number_type,
         parse,
         region_code_for_country_code,
@@ -66,10 +65,11 @@ def phone_number(phone: str, country: str | None) -> PhoneNumber | None:
         told = country is not None or written.startswith("+")
         return PhoneNumber(None, "unknown", is_valid=False) if told else None
     region = region_code_for_number(number)
+    kind = _KINDS.get(number_type(number), "unknown")
+    is_valid = region is not None and kind != "unknown"
     if region is None and number.country_code is not None:
         region = region_code_for_country_code(number.country_code)
-    known = region if region not in (None, _NO_COUNTRY, "ZZ") else None
-    return PhoneNumber(known, _KINDS.get(number_type(number), "unknown"), is_valid_number(number))
+    return PhoneNumber(None if region in _NO_COUNTRIES else region, kind, is_valid)
 
 
 def warm() -> None:

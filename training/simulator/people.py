@@ -58,9 +58,22 @@ _PLACES = (
 _STREETS = ("Wenyi Road", "Renmin Road", "Zhongshan Road", "Jianshe Street", "Xueyuan Road")
 _BINS = ("622588", "621700", "622202", "625955", "436742", "518710", "356833")
 _METHODS = ("card", "card", "card", "wallet", "wallet", "bank_transfer")
-# First octets given to Chinese carriers, and such as hosting companies use.
-_CARRIER = (36, 58, 60, 101, 112, 115, 117, 119, 121, 180, 183, 218, 222)
-_HOSTING = (5, 45, 104, 139, 159, 185, 193)
+# Networks of Chinese carriers, and of hosting companies: first octet, first of its second octets,
+# and how many. Geo tables place them so.
+_CARRIER = (
+    (36, 128, 64), (58, 30, 32), (60, 160, 32), (101, 80, 16), (112, 0, 64), (115, 192, 32),
+    (117, 136, 48), (119, 112, 32), (121, 8, 16), (180, 96, 32), (183, 0, 64), (218, 56, 32),
+    (222, 168, 32),
+)  # fmt: skip
+_HOSTING = (
+    (5, 9, 1),
+    (45, 76, 2),
+    (47, 88, 2),
+    (51, 38, 1),
+    (104, 131, 1),
+    (139, 59, 1),
+    (159, 65, 1),
+)
 
 _IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS {} like Mac OS X) AppleWebKit/605.1.15 "
@@ -69,15 +82,15 @@ _IPHONE = (
 _CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0{} Safari/537.36"
 _SAFARI = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/17.5 Safari/605.1.15"
+    "(KHTML, like Gecko) Version/26.3 Safari/605.1.15"
 )
-# Platform, screen, user agent.
+# Platform, screen, user agent: browsers of the first half of 2026.
 _MODELS = (
-    ("ios", "1170x2532", _IPHONE.format("17_4", "17.4")),
-    ("ios", "1290x2796", _IPHONE.format("18_1", "18.1")),
-    ("android", "1080x2400", _CHROME.format("Linux; Android 14; 23127PN0CC", 126, " Mobile")),
-    ("android", "1200x2670", _CHROME.format("Linux; Android 13; V2254A", 124, " Mobile")),
-    ("web", "1920x1080", _CHROME.format("Windows NT 10.0; Win64; x64", 127, "")),
+    ("ios", "1170x2532", _IPHONE.format("18_6", "18.6")),
+    ("ios", "1290x2796", _IPHONE.format("18_6", "26.3")),
+    ("android", "1080x2400", _CHROME.format("Linux; Android 14; 23127PN0CC", 146, " Mobile")),
+    ("android", "1200x2670", _CHROME.format("Linux; Android 13; V2254A", 138, " Mobile")),
+    ("web", "1920x1080", _CHROME.format("Windows NT 10.0; Win64; x64", 147, "")),
     ("web", "2560x1440", _SAFARI),
 )
 
@@ -122,13 +135,17 @@ class Maker:
 
     def phone(self) -> str:
         """Return a mobile number in E.164 form."""
-        return f"+861{self._rng.choice('3578')}{self._rng.randrange(10**9):09d}"
+        prefix = self._rng.choice("3578")
+        digits = f"{self._rng.randrange(10**9):09d}"
+        third = "6" if digits[0] in "49" else digits[0]  # 154, 174 and 179 are nobody's
+        return f"+861{prefix}{third}{digits[1:]}"
 
     def ip(self, *, hosting: bool = False) -> str:
         """Return an IPv4 address of a carrier or of a hosting company."""
         rng = self._rng
-        first = rng.choice(_HOSTING if hosting else _CARRIER)
-        return f"{first}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+        first, second, width = rng.choice(_HOSTING if hosting else _CARRIER)
+        second += rng.randrange(256) % width
+        return f"{first}.{second}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
 
     def device(self, *, automated: bool = False, emulator: bool = False) -> Json:
         """Return a device part with a fresh id."""
