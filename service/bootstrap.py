@@ -15,6 +15,7 @@ import asyncpg
 import rules
 from features.catalog import DEFAULT_PATH, Catalog
 from features.collector.tokens import TokenKey
+from features.geo import GeoTable
 from features.money import CurrencyTable
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import connect
@@ -73,6 +74,7 @@ def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
         policy=policy,
         reasons=Reasons.load(_RULES / "reasons.yaml"),
         scorer=scorer,
+        geo=GeoTable.open(**settings.geo_paths()),
         versions={
             "rule_set": ruleset.version,
             "bundle": None if scorer is None else scorer.version,

@@ -17,6 +17,7 @@ from features.catalog import Catalog
 from features.entities import entities_of
 from features.event import Event
 from features.fields import Value, fields_of
+from features.geo import GeoTable
 from features.money import CurrencyTable
 from features.observe import Asked, ask
 from features.tags import Tagger
@@ -55,6 +56,7 @@ class Brain:
     policy: Policy
     reasons: Reasons
     scorer: Scorer | None
+    geo: GeoTable
     versions: Mapping[str, str | None]
 
 
@@ -109,7 +111,9 @@ class Decider:
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
         values, gaps = await self._knowledge.know(asked, tags)
-        facts = assemble(event, values, brain.catalog, brain.currencies, fields=fields)
+        facts = assemble(
+            event, values, brain.catalog, brain.currencies, fields=fields, geo=brain.geo
+        )
         row = facts.row()
         score = self._probability(row, gaps)
         hits = brain.engine.evaluate(event.type, facts.values, accepted.observed_at)

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         return self.keys.kek_file or self.var / "keys" / "kek.key"
 
     def geo_paths(self) -> dict[str, Path | None]:
-        """Where each geo file is, by the name of its setting without `_file`; None: there is none.
+        """Where each geo file is, as `GeoTable.open` names it; None: there is none.
 
         A file that was named must be there; the ones under VAR/geo may be missing.
         """
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         for name, file in GEO_FILES.items():
             named = getattr(self.geo, f"{name}_file")
             default = self.var / "geo" / file
-            found[name] = named or (default if default.exists() else None)
+            found[f"{name}_path"] = named or (default if default.exists() else None)
         return found
 
     @property

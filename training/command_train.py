@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 
 import features.catalog
 from features.catalog import Catalog
+from features.geo import GeoTable
 from features.money import CurrencyTable
 from service.native_model import open_library
 from service.settings import Settings, ShopSettings
@@ -48,7 +49,7 @@ def train_bundle(
     open_library()  # says what is missing before minutes of reading, and more clearly
     catalog = catalog_of(settings)
     stream = open_source(source, events=events, seed=seed, until=until)
-    table = table_of(stream, catalog, currencies_of(settings.shop), console)
+    table = table_of(stream, settings, catalog, console)
     with bar(console, "Growing trees", TREES) as grown:
         trained = train(table, catalog, source=source, seed=seed, progress=grown)
     directory = write_bundle(settings.var, trained)
@@ -56,12 +57,12 @@ def train_bundle(
     return trained, directory
 
 
-def table_of(
-    stream: Stream, catalog: Catalog, currencies: CurrencyTable, console: Console
-) -> Table:
+def table_of(stream: Stream, settings: Settings, catalog: Catalog, console: Console) -> Table:
     """Walk a stream with a progress bar."""
     with bar(console, f"Reading {stream.name}", stream.count) as done:
-        return build_table(stream.events, catalog, currencies, done)
+        currencies = currencies_of(settings.shop)
+        geo = GeoTable.open(**settings.geo_paths())
+        return build_table(stream.events, catalog, currencies, done, geo)
 
 
 def show_training(console: Console, trained: Trained, directory: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.event import Event, parse_event
+from features.geo import GeoTable
 from features.money import CurrencyTable
 from features.observe import observation_of
 from features.tags import MASTER_KEY_BYTES, Tagger, derive_tag_keys
@@ -36,9 +37,12 @@ _REPORT_EVERY = 500
 class OfflineKnowledge:
     """What the service would know at each event of a stream, computed in this process."""
 
-    def __init__(self, catalog: Catalog, currencies: CurrencyTable) -> None:
+    def __init__(
+        self, catalog: Catalog, currencies: CurrencyTable, geo: GeoTable | None = None
+    ) -> None:
         self._catalog = catalog
         self._currencies = currencies
+        self._geo = geo
         # Tags never leave this process and features only compare them: any key gives equal rows.
         self._tagger = Tagger(derive_tag_keys(bytes(MASTER_KEY_BYTES)))
         self._store = MemoryVelocityStore()
@@ -54,7 +58,7 @@ class OfflineKnowledge:
             event, self._catalog, self._tagger, self._currencies, self._latest_ms
         )
         knowledge = self._store.observe_now(observation)
-        return assemble(event, knowledge, self._catalog, self._currencies)
+        return assemble(event, knowledge, self._catalog, self._currencies, geo=self._geo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,13 @@ def build_table(
     catalog: Catalog,
     currencies: CurrencyTable,
     progress: Progress | None = None,
+    geo: GeoTable | None = None,
 ) -> Table:
-    """Walk the stream once and return its table.
+    """Walk the stream once and return its table. `geo` must hold what serving has.
 
     Raises `InvalidEvent` for an event that the API would refuse, and `UnknownCurrency`.
     """
-    knowledge = OfflineKnowledge(catalog, currencies)
+    knowledge = OfflineKnowledge(catalog, currencies, geo)
     cells, labels, times = array("d"), array("d"), array("q")
     types: list[str] = []
     scenarios: list[str] = []
