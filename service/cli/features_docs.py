@@ -22,7 +22,7 @@ TITLES = {
     "presence": ("Which parts the event has", "事件包含哪些部分"),
 }
 HEADS = {
-    "en": ("Fact", "Type", "What it is", "Unknown when", "Rules", "Model"),
+    "en": ("Fact", "Type", "What it is", "Unknown when", "rules", "model"),
     "zh": ("特征", "类型", "含义", "何时未知", "规则", "模型"),
 }
 
@@ -105,23 +105,22 @@ def _gain(use: FactUses) -> str:
 
 
 def _print(console: Any, shown: list[tuple[Entry, FactUses]], note: str, lang: str) -> None:
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
+    rules_word, model_word = HEADS[lang][4:]
     for title, pairs in _sections(shown, lang):
-        table = Table(title=title, title_justify="left", title_style="bold", show_lines=False)
-        for index, head in enumerate(HEADS[lang]):
-            if index != 3:  # a terminal has no room for it; the page and the JSON have it
-                table.add_column(head, justify="right" if index == 5 else "left", overflow="fold")
+        console.print(Text(f"\n{title}", "bold"))
         for entry, use in pairs:
-            table.add_row(
-                f"[cyan]{entry.name}[/]",
-                entry.type,
-                entry.text[lang].replace("[", r"\["),
-                "\n".join(use.rules) or "–",
-                _gain(use),
-            )
-        console.print(table)
-    console.print(f"[dim]{note}[/]")
+            head = Text.assemble((entry.name, "cyan"), " ", (entry.type, "dim"))
+            if use.gain is not None:
+                head.append(f"  {model_word} {_gain(use)}", "green" if use.gain else "dim")
+            console.print(head, soft_wrap=True)
+            console.print(Padding(Text(entry.text[lang]), (0, 0, 0, 4)))
+            if use.rules:
+                readers = Text(f"{rules_word}: {', '.join(use.rules)}", "yellow")
+                console.print(Padding(readers, (0, 0, 0, 4)))
+    console.print(Text(f"\n{note}", "dim"))
 
 
 def _page(shown: list[tuple[Entry, FactUses]], note: str, lang: str) -> str:
