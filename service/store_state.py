@@ -15,7 +15,7 @@ store as incomplete, never as complete by mistake.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -130,6 +130,10 @@ class StoreStates:
         )
         if total <= 0:
             await self.call(("HDEL", STATE_KEY, "missed", "missed_since_ms"))
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete keys."""
+        await self.call(*[("DEL", key) for key in keys])
 
     async def call(self, *commands: Command) -> list[Reply]:
         """Send commands; an error reply to any of them is raised."""

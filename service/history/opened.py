@@ -16,7 +16,7 @@ import orjson
 from features.fields import FIELD_TYPES, Value
 from features.history import HistoryEvent
 from service.clock import epoch_ms
-from service.ledger.entry import claims_of, parse_header, unframed
+from service.ledger.entry import Header, claims_of, parse_header, unframed
 from service.ledger.errors import BadHeader, SealBroken
 from service.ledger.keys import Keyring
 from service.ledger.seal import open_sealed
@@ -43,6 +43,14 @@ class Place(NamedTuple):
     seq: int
 
 
+class Opened(NamedTuple):
+    """An event without its position, where it stands, and the catalog that it was counted under."""
+
+    place: Place
+    event: HistoryEvent
+    catalog: str | None
+
+
 class Opener:
     """Opens rows with the keys of one log; remembers the keys of persons who come back."""
 
@@ -52,11 +60,12 @@ class Opener:
         self._month_keys = month_keys
         self._subjects: OrderedDict[bytes, bytes] = OrderedDict()
 
-    def event(self, row: Any) -> tuple[Place, HistoryEvent]:
-        """Return the event of a row, without its position; raises `Unusable` and `WrongKek`."""
+    def event(self, row: Any) -> Opened:
+        """Return the event of a row; raises `Unusable` and `WrongKek`."""
         subject_key = self._subject_key(row)
         try:
-            core = self._core(row)
+            header = parse_header(row["header"])
+            core = self._core(row, header)
             framed = self._open(subject_key, row, "subject")
             subject = orjson.loads(framed.content)
             event = _event(core, subject, (framed.event_key or b"").decode())
@@ -64,15 +73,15 @@ class Opener:
             raise Unusable("unreadable", str(error)) from error
         if row["event_key"] is None:
             raise Unusable("superseded")
-        return Place(event.observed_ms, row["writer"], row["seq"]), event
+        place = Place(event.observed_ms, row["writer"], row["seq"])
+        return Opened(place, event, header.versions.get("catalog"))
 
-    def _core(self, row: Any) -> Any:
-        header: bytes = row["header"]
-        key = self._month_keys.get(str(parse_header(header).blocks["core"][0]))
+    def _core(self, row: Any, header: Header) -> Any:
+        key = self._month_keys.get(str(header.blocks["core"][0]))
         if row["core"] is None or key is None:
             return None
         opened = self._open(key, row, "core")
-        if opened.claims != claims_of(header):
+        if opened.claims != claims_of(row["header"]):
             raise SealBroken("the header says something else than its core block")
         return orjson.loads(opened.content)
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from features.history import HistoryEvent
-from service.history.opened import Opener, Place, Unusable
+from service.history.opened import Opened, Opener, Place, Unusable
 from service.ledger.keys import Keyring
 
 PAGE_ENTRIES = 2_000
@@ -87,9 +87,13 @@ class Mark(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some events, oldest first, and where to go on after them."""
+    """Some events, oldest first, and where to go on after them.
+
+    `catalogs[i]` is the version of the catalog that `events[i]` was counted under.
+    """
 
     events: list[HistoryEvent]
+    catalogs: list[str | None]
     mark: Mark
 
 
@@ -116,8 +120,9 @@ class LedgerHistory:
             span = Span(since, span.until_ms)
         mark = after
         async for found in self._ordered(span):
-            events = []
-            for place, event in found:
+            events: list[HistoryEvent] = []
+            catalogs: list[str | None] = []
+            for place, event, catalog in found:
                 if not span.holds(place.observed_ms):
                     continue
                 if mark is not None and place <= mark.place:
@@ -127,19 +132,20 @@ class LedgerHistory:
                     position = max(position, mark.position + 1)
                 mark = Mark(place, position)
                 events.append(event._replace(position=position))
+                catalogs.append(catalog)
             if events and mark is not None:
-                yield Page(events, mark)
+                yield Page(events, catalogs, mark)
 
-    async def _ordered(self, span: Span) -> AsyncIterator[list[tuple[Place, HistoryEvent]]]:
+    async def _ordered(self, span: Span) -> AsyncIterator[list[Opened]]:
         opener = Opener(self._ring, self._log, await self._month_keys())
-        waiting: list[tuple[Place, HistoryEvent]] = []
+        waiting: list[Opened] = []
         async with self._connection.transaction(isolation="repeatable_read", readonly=True):
             async for ids, end_ms in self._seconds(span):
                 waiting += await self._opened(opener, ids)
-                waiting.sort(key=itemgetter(0))
+                waiting.sort(key=_place)
                 # A time of acceptance is rounded to the millisecond: 999.6 ms is in the second
                 # after the one that its entry names, behind entries that are not read yet.
-                ready = [item for item in waiting if item[0].observed_ms < end_ms]
+                ready = [item for item in waiting if item.place.observed_ms < end_ms]
                 yield ready
                 del waiting[: len(ready)]
         yield waiting
@@ -159,7 +165,7 @@ class LedgerHistory:
         if held:
             yield [row["entry_id"] for row in held], _end_ms(held[-1]["observed"])
 
-    async def _opened(self, opener: Opener, ids: list[bytes]) -> list[tuple[Place, HistoryEvent]]:
+    async def _opened(self, opener: Opener, ids: list[bytes]) -> list[Opened]:
         found = []
         for at in range(0, len(ids), PAGE_ENTRIES):
             for row in await self._connection.fetch(_ENTRIES, ids[at : at + PAGE_ENTRIES]):
@@ -182,6 +188,7 @@ async def has_events(connection: Any) -> bool:
 
 
 _ONE = timedelta(seconds=1)
+_place = attrgetter("place")
 
 
 def _second(at_ms: int) -> datetime:

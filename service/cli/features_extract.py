@@ -1,0 +1,62 @@
+"""What happened, as a file for training? `touchstone features extract`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.options import Var
+
+if TYPE_CHECKING:
+    from service.cli.stores import Stores
+
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+
+
+def extract(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The Parquet file to write")],
+    since: Annotated[
+        datetime | None, typer.Option(formats=_FORMATS, help="From this time on (UTC)")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=_FORMATS, help="Before this time (UTC)")
+    ] = None,
+    var: Var = None,
+) -> None:
+    """Write the events of the ledger as a history file: one row an event, keyed tags only.
+
+    Entries that wait in a spool are not in it; events of erased persons are left out and counted.
+    """
+    from service.cli.features_restore import Bars
+    from service.cli.stores import with_stores
+    from service.history.extract import extract as written
+    from service.history.reader import Span
+    from service.history.spools import filled_spools
+    from service.settings import load_settings
+
+    settings = load_settings(var)
+    span = Span(_ms(since), None if until is None else (_ms(until) or 0) - 1)
+
+    async def act(stores: Stores) -> tuple[int, int, int]:
+        with Bars() as bars:
+            events = await written(stores.history, span, out, bars.read)
+        return events, stores.history.skipped.erased, stores.history.skipped.unreadable
+
+    events, erased, unreadable = with_stores(settings, act)
+    typer.echo(f"{events} events are in {out}")
+    if erased:
+        typer.echo(f"{erased} events of erased persons were left out")
+    if unreadable:
+        typer.echo(f"{unreadable} entries cannot be read: `touchstone ledger verify` says more")
+    if filled_spools(settings.var / "spool"):
+        typer.echo("entries that wait in a spool are not in it")
+
+
+def _ms(at: datetime | None) -> int | None:
+    if at is None:
+        return None
+    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
