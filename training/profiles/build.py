@@ -27,13 +27,12 @@ def build_profiles(
     as_of: datetime,
     created: datetime,
     labels: Path | None = None,
-    url: str | None = None,
     progress: Progress | None = None,
 ) -> Build:
     """Make a build as of a time from a history file, and return it.
 
-    Events and labels at or after `as_of` are left out, whatever the file holds. `url` is that of
-    the online store, for `feature_store.yaml`. Raises `HistoryUnusable`.
+    Events and labels at or after `as_of` are left out, whatever the file holds.
+    Raises `HistoryUnusable`.
     """
     as_of_ms = _ms(as_of)
     events = read_history(history, as_of_ms)
@@ -49,7 +48,7 @@ def build_profiles(
         counts[view.name] = ViewCounts(profiles=profiles, rows=rows.height)
         if progress is not None:
             progress(done)
-    write_config(directory, name, url)
+    write_config(directory, name, None)
     build = Build(
         name=name,
         as_of_ms=as_of_ms,

@@ -10,8 +10,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -27,17 +26,15 @@ WRITE_ROWS = 5_000  # about 5 MB on the wire at a time
 
 
 def write_config(directory: Path, generation: str, url: str | None) -> Path:
-    """Write `feature_store.yaml`; without a URL the build is for joins in training only."""
-    online: dict[str, Any] | None = None
-    if url is not None:
-        online = {
-            "type": "features.profiles.online_store.ProfileOnlineStore",
-            "url": f"${{{URL_VARIABLE}}}" if urlsplit(url).password else url,
-            "generation": generation,
-            "key_ttl_seconds": KEY_TTL_SECONDS,
-            # Every generation has keys of its own: there is nothing older to compare with.
-            "skip_dedup": True,
-        }
+    """Write `feature_store.yaml`; without a URL, or with a secret one, it names the variable."""
+    online = {
+        "type": "features.profiles.online_store.ProfileOnlineStore",
+        "url": f"${{{URL_VARIABLE}}}" if url is None or _has_password(url) else url,
+        "generation": generation,
+        "key_ttl_seconds": KEY_TTL_SECONDS,
+        # Every generation has keys of its own: there is nothing older to compare with.
+        "skip_dedup": True,
+    }
     path = directory / "feature_store.yaml"
     config = {
         "project": PROJECT,
@@ -60,12 +57,16 @@ def open_store(directory: Path, url: str | None = None) -> FeatureStore:
     quiet_feast()
     from feast import FeatureStore
 
-    if url is not None and urlsplit(url).password:
+    if url is not None and _has_password(url):
         os.environ[URL_VARIABLE] = url
     store = FeatureStore(repo_path=str(directory))
     if not (directory / "registry.db").exists():
         apply_definitions(store)
     return store
+
+
+def _has_password(url: str) -> bool:
+    return "@" in url.partition("://")[2].partition("/")[0]
 
 
 def apply_definitions(store: FeatureStore) -> None:
