@@ -26,7 +26,7 @@ class Components(BaseModel):
     """The signals of one browser.
 
     - `agent_platform`, `agent_mobile`: from the user agent's client hints.
-    - `offset_minutes`: east of UTC; `screen`: long side first, in CSS pixels.
+    - `offset_minutes`: east of UTC; `screen`: its sides in CSS pixels.
     - `gpu`: vendor and renderer; `canvas`: digests of a drawing and of drawn text.
     - `architecture`: 255 on x86, 127 on others; `bot`: the detectors of BotD that fired.
     - `adds_noise`: the browser is known to change what it draws from site to site.

@@ -115,6 +115,8 @@ def _known(components: Components) -> dict[str, object]:
         known[name] = value
     if "gpu" in known:
         known["gpu"] = [renderer_family(part or "") for part in components.gpu or ()]
+    if "screen" in known:
+        known["screen"] = sorted(components.screen or ())  # the library sorts digits, not numbers
     if "fonts" in known:
         known["fonts"] = sorted(set(components.fonts or ()))
     return known

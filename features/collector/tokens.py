@@ -46,8 +46,9 @@ class TokenKey:
 
     def is_signed(self, head: bytes, signed: str, signature: str) -> bool:
         """Say whether a signature of `signed` was made with the secret of this head."""
+        given = bytes_of(signature)
         made = hmac.digest(self._secret(head), signed.encode(), "sha256")
-        return hmac.compare_digest(text_of(made), signature)
+        return given is not None and hmac.compare_digest(made, given)
 
     def _secret(self, head: bytes) -> bytes:
         return hmac.digest(self._key, head, "sha256")

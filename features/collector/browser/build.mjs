@@ -31,7 +31,7 @@ await build({
   minify: true,
   format: 'iife',
   target: 'es2020',
-  charset: 'utf8',
+  charset: 'ascii', // a page in another encoding would draw other text
   legalComments: 'none',
   banner: { js: '/* Touchstone collector. MIT licences of its parts: see LICENSES.txt beside this file. */' },
   plugins: [onlyUsed],
