@@ -11,7 +11,7 @@ COMPILE := .venv/bin/uv pip compile pyproject.toml --universal --python-version 
 $(shell [ "$$(cat .venv/.made 2>/dev/null)" = "$(CURDIR)" ] && .venv/bin/python -c '' 2>/dev/null \
 	|| rm -f .venv/.made .venv/.ready .venv/.ready-dev)
 
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench soak lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,7 @@ run: .venv/.ready ## Set up, start everything on 127.0.0.1:8000 with a demo stre
 	@exec .venv/bin/touchstone demo $(ARGS)
 
 test: .venv/.ready-dev ## Set up and run the tests (ARGS="-k name" for some of them)
+	@sh .ci/need-chromium
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
@@ -31,6 +32,9 @@ check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 
 bench: .venv/.ready ## Measure latency, throughput and CPU on this machine
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+soak: .venv/.ready-dev ## Prove at length what the tests prove in short (20 minutes)
+	@.venv/bin/python -m tests.soak $(ARGS)
 
 lock: .venv/.ready-dev ## Resolve the dependencies anew into requirements*.lock
 	@$(COMPILE) --upgrade --all-extras -o requirements-dev.lock
