@@ -10,7 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,11 @@ def check_gates(
             progress(done)
     before = layout.current()
     facts = build_facts(build, None if before == build else before, now, limits["build"])
-    findings += checker.check("build", pl.DataFrame([facts]), build_gates(facts, limits["build"]))
-    return findings
+    of_build = checker.check("build", pl.DataFrame([facts]), build_gates(facts, limits["build"]))
+    return findings + [
+        replace(one, seen="not asked" if value is None else f"it is {value:.3g}")
+        for one, value in zip(of_build, facts.values(), strict=True)
+    ]
 
 
 def failures(findings: Sequence[Finding]) -> list[str]:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from features.profiles.schema import VIEWS
 from training.profiles.gates import Finding
 from training.profiles.layout import Build, Layout
 
 _STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 p.sub { margin-top: 0; opacity: .75; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -62,11 +63,8 @@ def _page(build: Build, findings: Sequence[Finding], gates: Path) -> str:
         "<table>",
         _row("events", f"{build.events:,}"),
         _row("newest event", _time(build.newest_ms)),
-        _row("chargebacks known", "not given" if build.labels is None else f"{build.labels:,}"),
-        *(
-            _row(view, f"{counts.profiles:,} profiles, {counts.rows:,} rows for training")
-            for view, counts in build.views.items()
-        ),
+        _row("chargebacks known", "no labels" if build.labels is None else f"{build.labels:,}"),
+        *(_row(view, _counted(build, view)) for view in VIEWS),
         _row("limits", gates.name),
         "</table>",
     ]
@@ -79,26 +77,31 @@ def _page(build: Build, findings: Sequence[Finding], gates: Path) -> str:
 
 
 def _index(layout: Layout) -> str:
-    rows = []
     current = layout.current()
+    rows = []
     for name in reversed(layout.names()):
-        build = layout.load(name)
         try:
             text = (layout.directory(name) / "gates.json").read_text(encoding="utf-8")
-            failed = int(json.loads(text)["failed"])
-        except OSError:
+        except OSError:  # not validated yet: there is no page
             continue
-        verdict = (
-            f'<td class="bad">{failed} failed</td>' if failed else '<td class="good">passed</td>'
-        )
-        use = "in use" if current is not None and current.name == name else ""
-        profiles = "".join(f'<td class="n">{c.profiles:,}</td>' for c in build.views.values())
+        build, failed = layout.load(name), int(json.loads(text)["failed"])
+        word, said = ("bad", f"{failed} failed") if failed else ("good", "passed")
+        counts = (build.events, *(build.views[view].profiles for view in VIEWS))
         rows.append(
-            f'<tr><td><a href="{escape(name)}.html">{_time(build.as_of_ms)}</a></td>{verdict}'
-            f'<td class="n">{build.events:,}</td>{profiles}<td>{use}</td></tr>'
+            f'<tr><td><a href="{escape(name)}.html">{_time(build.as_of_ms)}</a></td>'
+            f'<td class="{word}">{said}</td>'
+            + "".join(f'<td class="n">{count:,}</td>' for count in counts)
+            + f"<td>{'in use' if current == build else ''}</td></tr>"
         )
-    head = "<tr><th>as of</th><th>gates</th><th>events</th><th>users</th><th>devices</th><th></th></tr>"
-    return _html("Profiles", ["<h1>Profiles</h1>", "<table>", head, *rows, "</table>"])
+    words = ("as of", "gates", "events", *VIEWS, "")
+    head = "".join(f"<th>{word}</th>" for word in words)
+    parts = ["<h1>Profiles</h1>", f"<table><tr>{head}</tr>", *rows, "</table>"]
+    return _html("Profiles", parts)
+
+
+def _counted(build: Build, view: str) -> str:
+    counts = build.views[view]
+    return f"{counts.profiles:,} profiles, {counts.rows:,} rows for training"
 
 
 def _table(findings: Sequence[Finding]) -> str:
@@ -108,9 +111,8 @@ def _table(findings: Sequence[Finding]) -> str:
         f"<td>{escape(one.seen)}</td></tr>"
         for one in findings
     )
-    return (
-        f"<table><tr><th>gate</th><th>what must hold</th><th></th><th>seen</th></tr>{rows}</table>"
-    )
+    head = "<tr><th>gate</th><th>what must hold</th><th></th><th>seen</th></tr>"
+    return f"<table>{head}{rows}</table>"
 
 
 def _row(name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from features.profiles.schema import VIEWS
 from training.profiles.layout import Layout
 from training.profiles.materialize import online_marker
 
@@ -21,13 +22,13 @@ def show_status(console: Console, layout: Layout, url: str, now: datetime) -> No
         hours = (now.timestamp() * 1000 - marker.as_of_ms) / 3_600_000
         console.print(
             f"Decisions read {marker.generation}, {hours:.1f} hours old: "
-            + ", ".join(f"{count} {view}" for view, count in marker.rows.items()),
+            + ", ".join(f"{marker.rows.get(view, 0)} of {view}" for view in VIEWS),
             highlight=False,
         )
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("build", "as of (UTC)"):
         table.add_column(column)
-    for column in ("events", "users", "devices"):
+    for column in ("events", *VIEWS):
         table.add_column(column, justify="right")
     table.add_column("")
     for name in reversed(layout.names()):
@@ -37,7 +38,7 @@ def show_status(console: Console, layout: Layout, url: str, now: datetime) -> No
             name,
             f"{datetime.fromtimestamp(build.as_of_ms / 1000, UTC):%Y-%m-%d %H:%M}",
             str(build.events),
-            *(str(counts.profiles) for counts in build.views.values()),
+            *(str(build.views[view].profiles) for view in VIEWS),
             "in use" if in_use else "",
         )
     if table.row_count:
