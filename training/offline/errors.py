@@ -23,3 +23,9 @@ class EventsUnusable(OfflineError):
     """A file of raw events cannot be read, or holds what the API would refuse."""
 
     code = "events_unusable"
+
+
+class OutputUnusable(OfflineError):
+    """The result cannot be written where it was asked for."""
+
+    code = "output_unusable"

@@ -41,6 +41,12 @@ class HistoryFile:
         rows = pl.scan_parquet(self.path).slice(number * self.chunk_rows, self.chunk_rows)
         return rows.select(pl.col(name).cast(SCHEMA[name]) for name in columns).collect()
 
+    def names_any(self, event_tags: pl.Series) -> bool:
+        """Say whether any of some events is in the history."""
+        wanted = event_tags.unique().to_frame("event_tag").lazy()
+        found = pl.scan_parquet(self.path).select("event_tag").join(wanted, "event_tag", how="semi")
+        return found.head(1).collect().height > 0
+
 
 def open_history(path: Path, chunk_rows: int) -> HistoryFile:
     """Look a history over: columns, order, and the times that tell what can be forgotten.

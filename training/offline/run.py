@@ -19,13 +19,13 @@ from training.offline.declared import feature_types
 from training.offline.errors import HistoryUnusable
 from training.offline.executor import Executor
 from training.offline.history_file import HistoryFile
+from training.offline.point_in_time import PointInTime
 
 # 250,000 rows x 75 features take about 0.5 GB while they are computed.
 CHUNK_ROWS = 250_000
 IDENTITY = ("event_tag", "observed_ms", "event.type")
 
 Progress = Callable[[int], None]
-Finish = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ def compute_features(
     *,
     with_fields: bool = False,
     until_ms: int | None = None,
-    finish: Finish | None = None,
+    beside: PointInTime | None = None,
     progress: Progress | None = None,
 ) -> Computed:
     """Write the features of each event of a history to a Parquet file.
 
     Columns: event_tag, observed_ms, event.type, the features, with `with_fields` what the event
-    states. Events observed at `until_ms` or later do not exist. `finish` may add columns to a
-    chunk, and refuse it. A file that could not be finished is removed.
+    states. Events observed at `until_ms` or later do not exist. `beside` adds
+    labels and own features, and may refuse them. A file that could not be finished is removed.
     """
     executor = Executor(catalog)
     extra = [name for name in FIELD_TYPES if name not in IDENTITY] if with_fields else []
@@ -65,8 +65,8 @@ def compute_features(
                 events = events.filter(pl.col("observed_ms") < until_ms)
             features = executor.compute(events, later_ms)
             frame = pl.concat([events.select(*IDENTITY, *extra), features], how="horizontal")
-            if finish is not None:
-                frame = finish(frame)
+            if beside is not None:
+                frame = beside.add(frame)
             table = frame.to_arrow()
             if writer is None:
                 writer = pq.ParquetWriter(part, table.schema, compression="zstd")
@@ -76,6 +76,8 @@ def compute_features(
                 progress(min((number + 1) * history.chunk_rows, history.rows))
         if writer is None:
             raise HistoryUnusable(f"{history.path} holds no events")
+        if beside is not None:
+            beside.close()
         writer.close()
         part.replace(out)
     finally:
