@@ -1,0 +1,17 @@
+"""What must be loaded before the first event, so that no event waits for it?
+
+Patterns of browsers, plans of phone numbers, throw-away domains and time zones: 0.3 s and 17 MB a
+process. Invariant: without it everything still works, and the first events pay.
+"""
+
+from __future__ import annotations
+
+from features.signals import browser, mail, phone, place
+
+
+def warm(year: int) -> None:
+    """Load what functions of the event load at their first use; `year` is that of coming events."""
+    mail.disposable_domains()
+    phone.warm()
+    browser.warm()
+    place.warm(year)
