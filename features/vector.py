@@ -40,13 +40,14 @@ def assemble(
     *,
     fields: Mapping[str, Value] | None = None,
     geo: GeoTable | None = None,
+    withheld: frozenset[str] = frozenset(),
 ) -> Facts:
     """Join what the event says with what the stores answered.
 
     `knowledge` maps names of velocity features and profiles to values, and lacks those of a store
-    that could not answer; `fields`
-    are those of `fields_of`, when the caller has them already. Raises `UnknownCurrency` for an
-    event that `parse_event` did not check against this table.
+    that could not answer. Facts in `withheld` are not concluded from what it lacks. `fields` are
+    those of `fields_of`, when the caller has them already. Raises `UnknownCurrency` for an event
+    that `parse_event` did not check against this table.
     """
     if fields is None:
         fields = fields_of(event, currencies)
@@ -60,7 +61,7 @@ def assemble(
         if value is not None:
             values[name] = value
     for seconds, is_new, witness in catalog.plan(event.type).novelty:
-        if witness in knowledge:
+        if witness in knowledge and is_new not in withheld:
             values[is_new] = seconds not in knowledge
     for name, numerator, denominator in catalog.ratios:
         below = knowledge.get(denominator)

@@ -29,6 +29,7 @@ from service.bundle import current_bundle
 from service.claims import ValkeyClaims
 from service.clock import Clock, EventClock, SystemClock
 from service.code_version import code_version
+from service.completeness import Completeness
 from service.decider import Brain, Decider
 from service.devices import Devices, ValkeyNonces
 from service.gate import Gate
@@ -117,6 +118,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         stack.push_async_callback(ledger.close)
         valkey = connect(settings.valkey.url)
         stack.push_async_callback(valkey.close)
+        completeness = await stack.enter_async_context(Completeness(valkey, brain.catalog, pool))
         api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag))
         record = LedgerRecord(
             LedgerReader(
@@ -126,7 +128,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         token_key = TokenKey(keys.tag)
         decider = Decider(
             brain=brain,
-            knowledge=Knowledge(ValkeyVelocityStore(valkey), velocity_seconds),
+            knowledge=Knowledge(ValkeyVelocityStore(valkey), velocity_seconds, completeness),
             devices=Devices(token_key, ValkeyNonces(valkey, velocity_seconds / 2)),
             ledger=ledger,
             once=Once(ValkeyClaims(valkey, velocity_seconds), record),
@@ -142,6 +144,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             record=record,
             ledger=ledger,
             valkey=valkey,
+            completeness=completeness,
             gate=Gate(settings.http.max_in_flight),
             token_key=token_key,
             token_rate=Rate(settings.collector.tokens_per_second),

@@ -110,9 +110,15 @@ class Decider:
         event, fields = await self._stated(accepted)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
-        values, gaps = await self._knowledge.know(asked, tags)
+        values, gaps, withheld = await self._knowledge.know(asked, tags)
         facts = assemble(
-            event, values, brain.catalog, brain.currencies, fields=fields, geo=brain.geo
+            event,
+            values,
+            brain.catalog,
+            brain.currencies,
+            fields=fields,
+            geo=brain.geo,
+            withheld=withheld,
         )
         row = facts.row()
         score = self._probability(row, gaps)
@@ -135,7 +141,7 @@ class Decider:
         event, fields = await self._stated(accepted)
         tags = entities_of(event, brain.tagger)
         asked = self._asked(accepted, tags, fields)
-        _, gaps = await self._knowledge.count(asked)
+        gaps = (await self._knowledge.count(asked)).gaps
         entry_id = os.urandom(16)
         answer = event_answer(entry_id, accepted, gaps)
         learned = learned_of(asked, None, tags, fields, None)

@@ -15,6 +15,7 @@ from features.fields import Value
 from features.observe import Asked
 from features.profiles.store import ProfileAnswer, ProfileStore, ProfilesUnavailable
 from features.velocity.store import VelocityStore, VelocityUnavailable
+from service.completeness import NO_GAP, Completeness, Gap
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,14 @@ PROFILE_GAP = "profiles"
 
 
 class Known(NamedTuple):
-    """Values by feature name, and the gaps: words for `degraded`."""
+    """Values by feature name, and the gaps: words for `degraded`.
+
+    `withheld`: facts that may not be concluded from what is there, or not there, either.
+    """
 
     values: Mapping[str, Value]
     gaps: list[str]
+    withheld: frozenset[str] = frozenset()
 
 
 class Knowledge:
@@ -36,11 +41,13 @@ class Knowledge:
         self,
         velocity: VelocityStore,
         velocity_seconds: float,
+        completeness: Completeness,
         profiles: ProfileStore | None = None,
         profile_seconds: float = 0.0,
     ) -> None:
         self._velocity = velocity
         self._velocity_seconds = velocity_seconds
+        self._completeness = completeness
         self._profiles = profiles
         self._profile_seconds = profile_seconds
         self._away: set[str] = set()
@@ -66,14 +73,19 @@ class Knowledge:
         return _joined(known, answer)
 
     async def count(self, asked: Asked) -> Known:
-        """Read and record the velocities only: all that an event without a decision needs."""
+        """Read and record the velocities only: all that an event without a decision needs.
+
+        What the store answers without knowing the whole past is recorded and not offered.
+        """
         try:
             values = await self._velocity.observe(asked.observation, self._velocity_seconds)
         except VelocityUnavailable as error:
+            self._completeness.velocity_failed(error)
             self._note(VELOCITY_GAP, error)
             return Known({}, [VELOCITY_GAP])
         self._note(VELOCITY_GAP, None)
-        return Known(values, [])
+        gap = self._completeness.gaps()
+        return Known(values, []) if gap is NO_GAP else _offered(values, gap, asked)
 
     async def count_outcome(self, asked: Asked, outcome: str) -> None:
         """Record the series that depend on the outcome; the ledger has them whatever happens."""
@@ -83,6 +95,7 @@ class Knowledge:
         try:
             await self._velocity.observe(observation, self._velocity_seconds)
         except VelocityUnavailable as error:
+            self._completeness.velocity_failed(error)
             self._note(VELOCITY_GAP, error)
 
     def _note(self, part: str, error: Exception | None) -> None:
@@ -95,6 +108,16 @@ class Knowledge:
             self._away.discard(part)
 
 
+def _offered(values: Mapping[str, Value], gap: Gap, asked: Asked) -> Known:
+    if gap.everything_lost:
+        return Known({}, [VELOCITY_GAP])
+    read = (series for entity in asked.observation.entities for series in entity.series)
+    if all(gap.withheld.isdisjoint(series.plan.features) for series in read):
+        return Known(values, [])
+    kept = {name: value for name, value in values.items() if name not in gap.withheld}
+    return Known(kept, [VELOCITY_GAP], gap.withheld)
+
+
 def _joined(known: Known, answer: ProfileAnswer) -> Known:
     gaps = [*known.gaps, PROFILE_GAP] if answer.stale else known.gaps
-    return Known({**known.values, **answer.values}, gaps)
+    return Known({**known.values, **answer.values}, gaps, known.withheld)

@@ -14,6 +14,7 @@ from features.collector.tokens import TokenKey
 from features.velocity.connect import Connection
 from features.velocity.store import VelocityUnavailable
 from service.access import ApiKeys
+from service.completeness import NO_GAP, Completeness
 from service.decider import Brain, Decider
 from service.errors import RecordUnavailable
 from service.gate import Gate
@@ -46,6 +47,7 @@ class Runtime:
     record: LedgerRecord
     ledger: LedgerWriter
     valkey: Connection
+    completeness: Completeness
     gate: Gate
     token_key: TokenKey
     token_rate: Rate
@@ -59,6 +61,8 @@ class Runtime:
         velocity, postgres = await asyncio.gather(
             _pinged(self.valkey.ping(PING_SECONDS)), _pinged(self.record.ping())
         )
+        if velocity["ok"] and self.completeness.gaps() is not NO_GAP:
+            velocity = State(ok=False, detail=self.completeness.state)
         ledger = postgres
         if not postgres["ok"]:
             spooled = self.ledger.status().spooled_bytes

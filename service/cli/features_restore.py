@@ -68,7 +68,8 @@ def _restore(
 ) -> None:
     from features.velocity.history_store import ValkeyVelocityHistory
     from service.cli.stores import with_stores
-    from service.history.restore import RestoreError, Restorer
+    from service.history.restore import Restorer
+    from service.history.shadows import RestoreError
     from service.history.spools import bring_in_spools
     from service.settings import load_settings
     from service.store_state import StoreStates
