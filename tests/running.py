@@ -128,6 +128,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     assert settings.valkey.url is not None
     assert settings.postgres.url is not None
     return {
+        "TOUCHSTONE_CLOCK": settings.clock,
         "TOUCHSTONE_HTTP__BUDGET_MS": str(settings.http.budget_ms),
         "TOUCHSTONE_VALKEY__BUDGET_MS": str(settings.valkey.budget_ms),
         "TOUCHSTONE_VALKEY__URL": settings.valkey.url,
