@@ -51,7 +51,9 @@ def build(
     as_of: Annotated[
         datetime | None,
         typer.Option(
-            formats=_TIMES, help="Only what was observed before it (UTC)", show_default="now"
+            formats=_TIMES,
+            help="Only what was observed before it (UTC)",
+            show_default="the last midnight",
         ),
     ] = None,
     labels: Annotated[
@@ -70,7 +72,7 @@ def build(
         made = build_profiles(
             layout,
             history,
-            as_of=_utc(as_of) or now,
+            as_of=_utc(as_of) or now.replace(hour=0, minute=0, second=0, microsecond=0),
             created=now,
             labels=labels,
             progress=done,

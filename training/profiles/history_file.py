@@ -39,9 +39,7 @@ def read_history(path: Path, before_ms: int) -> pl.DataFrame:
     `path` is a Parquet file, or a directory of them. Raises `HistoryUnusable`.
     """
     events = _read(path, NEEDED).filter(pl.col("observed_ms") < before_ms)
-    # A failed login says nothing of where its user is at home.
-    is_failed_login = (pl.col("event.type") == "login") & ~pl.col("login.succeeded").fill_null(True)
-    found = events.filter(~is_failed_login).sort("observed_ms", "position").collect()
+    found = events.sort("observed_ms", "position").collect()
     if found.is_empty():
         raise HistoryUnusable(f"{path} holds no event before the time asked for")
     return found

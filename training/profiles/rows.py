@@ -40,8 +40,11 @@ def profile_rows(
     `read_chargebacks`, None when nothing is known of any.
     """
     tag = pl.col(f"tag.{view.entity}").alias("tag")
-    events = _running(history.with_columns(tag).filter(pl.col("tag").is_not_null()))
-    at = _times(events, as_of_ms)
+    named = history.with_columns(tag).filter(pl.col("tag").is_not_null())
+    # A failed login says nothing of where its user is at home; but it is decided, and asks.
+    is_failed_login = (pl.col("event.type") == "login") & ~pl.col("login.succeeded").fill_null(True)
+    events = _running(named.filter(~is_failed_login))
+    at = _times(named, events, as_of_ms)
     known = _before(at, events, "at")
     earlier = _before(at.with_columns(start=pl.col("at") - _WINDOW_MS), events, "start")
     rows = known.with_columns(
@@ -120,12 +123,17 @@ def _seen_so_far(column: str) -> pl.Expr:
     return is_new.cum_sum().cast(pl.Int64).over("tag")
 
 
-def _times(events: pl.DataFrame, as_of_ms: int) -> pl.DataFrame:
-    """Return for which times each entity needs a row: (tag, at), sorted by time."""
-    midnight = (pl.col("observed_ms") // DAY_MS) * DAY_MS
-    days = events.select("tag", at=midnight, first_ms="first_ms").unique()
-    known_days = days.filter((pl.col("at") > pl.col("first_ms")) & (pl.col("at") < as_of_ms))
-    last = events.select("tag").unique().with_columns(at=pl.lit(as_of_ms, pl.Int64))
+def _times(asking: pl.DataFrame, events: pl.DataFrame, as_of_ms: int) -> pl.DataFrame:
+    """Return for which times each entity needs a row: (tag, at), sorted by time.
+
+    `asking` are all events of the entities, `events` those that profiles are made of.
+    """
+    first = events.select("tag", "first_ms").unique()
+    days = asking.select("tag", at=(pl.col("observed_ms") // DAY_MS) * DAY_MS).unique()
+    known_days = days.join(first, on="tag").filter(
+        (pl.col("at") > pl.col("first_ms")) & (pl.col("at") < as_of_ms)
+    )
+    last = first.select("tag", at=pl.lit(as_of_ms, pl.Int64))
     return pl.concat([known_days.select("tag", "at"), last]).sort("at", "tag")
 
 
