@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from features.collector.components import Components, components_of
-from features.collector.identity import ENOUGH, confidence, device_id
+from features.collector.identity import ENOUGH, Identity, identify
 from features.collector.signs import Seen, contradictions, looks_automated, looks_emulated
 from features.collector.tokens import (
     SKEW_SECONDS,
@@ -29,12 +29,16 @@ FORMAT = "1"
 
 
 class Reading(NamedTuple):
-    """A fingerprint that was read. `nonce` is there when its signature is good and in time."""
+    """A fingerprint that was read.
+
+    `issued_ms` is there when the signature is good, `nonce` when it is also in time.
+    """
 
     verdict: Verdict
-    components: Components | None
-    issued_ms: int | None
-    nonce: str | None
+    components: Components | None = None
+    identity: Identity | None = None
+    issued_ms: int | None = None
+    nonce: str | None = None
 
 
 def read_fingerprint(text: str, key: TokenKey, now_ms: int) -> Reading:
@@ -47,17 +51,18 @@ def read_fingerprint(text: str, key: TokenKey, now_ms: int) -> Reading:
     body = bytes_of(parts[2]) if len(parts) == 4 and parts[0] == FORMAT else None
     components = None if body is None else components_of(body)
     if components is None:
-        return Reading("unreadable", None, None, None)
+        return Reading("unreadable")
+    identity = identify(components)
     _, head_text, _, signature = parts
     if not head_text and not signature:
-        return Reading("unsigned", components, None, None)
+        return Reading("unsigned", components, identity)
     head = head_of(head_text)
     if head is None or not key.is_signed(head, text.rpartition(".")[0], signature):
-        return Reading("forged", components, None, None)
+        return Reading("forged", components, identity)
     at_ms = issued_ms(head)
     if not -SKEW_SECONDS * 1000 <= now_ms - at_ms <= TOKEN_SECONDS * 1000:
-        return Reading("expired", components, at_ms, None)
-    return Reading("verified", components, at_ms, nonce_of(head))
+        return Reading("expired", components, identity, at_ms)
+    return Reading("verified", components, identity, at_ms, nonce_of(head))
 
 
 def fingerprint_fields(reading: Reading, device: Device) -> dict[str, Value]:
@@ -67,10 +72,10 @@ def fingerprint_fields(reading: Reading, device: Device) -> dict[str, Value]:
         "fingerprint.is_verified": reading.verdict in BELIEVED,
         "fingerprint.is_device_id": derived_id(reading, device) is not None,
     }
-    components = reading.components
-    if components is not None:
+    components, identity = reading.components, reading.identity
+    if components is not None and identity is not None:
         seen = Seen(components, device.user_agent, reading.issued_ms)
-        fields["fingerprint.confidence"] = confidence(components)
+        fields["fingerprint.confidence"] = identity.confidence
         fields["fingerprint.contradictions"] = len(contradictions(seen))
         fields["fingerprint.is_automated"] = looks_automated(components)
         fields["fingerprint.is_emulated"] = looks_emulated(components)
@@ -79,10 +84,10 @@ def fingerprint_fields(reading: Reading, device: Device) -> dict[str, Value]:
 
 def derived_id(reading: Reading, device: Device) -> str | None:
     """Give the id that stands in for a missing `device.id`: believed, and most likely unique."""
-    components = reading.components
-    if device.id is not None or components is None or reading.verdict not in BELIEVED:
+    identity = reading.identity
+    if device.id is not None or identity is None or reading.verdict not in BELIEVED:
         return None
-    return device_id(components) if confidence(components) >= ENOUGH else None
+    return identity.device_id if identity.confidence >= ENOUGH else None
 
 
 def with_derived_id(event: Event, reading: Reading) -> Event:

@@ -9,9 +9,12 @@ Invariant: pure; no version number takes part in the id, and fewer signals never
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+from functools import lru_cache
 from math import exp
+from typing import NamedTuple
+
+from pydantic_core import to_json
 
 from features.collector.components import Components
 from features.signals.agent import agent_system
@@ -64,26 +67,30 @@ _STABLE = (
 )
 
 
-def device_id(components: Components) -> str | None:
-    """Give the id of a device, the same after an update of its browser; None for no signals at all.
+class Identity(NamedTuple):
+    """A device as its signals tell it.
 
-    The id is secret material: it goes into a keyed tag and nowhere else.
+    - `device_id`: None for a browser that tells nothing. Secret material: it goes into a keyed tag
+      and nowhere else.
+    - `confidence`: the chance that none of 100,000 other devices has the same id, in [0, 1].
     """
+
+    device_id: str | None
+    confidence: float
+
+
+def identify(components: Components) -> Identity:
+    """Tell which device it is, the same after an update of its browser, and how sure that is."""
     known = _known(components)
     if not known:
-        return None
-    system = agent_system(components.agent or "")
-    text = json.dumps([system, known], separators=(",", ":"), sort_keys=True)
-    return PREFIX + hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def confidence(components: Components) -> float:
-    """Give the chance that none of 100,000 other devices has the same id, in [0, 1]."""
+        return Identity(None, 0.0)
     bits = _bits_table(components)
-    known = _known(components)
-    return round(exp(-DEVICES / 2 ** sum(bits.get(name, 0) for name in known)), 3)
+    sure = exp(-DEVICES / 2 ** sum([bits.get(name, 0) for name in known]))
+    text = to_json([agent_system(components.agent or ""), known])
+    return Identity(PREFIX + hashlib.sha256(text).hexdigest()[:32], round(sure, 3))
 
 
+@lru_cache(maxsize=4096)
 def renderer_family(renderer: str) -> str:
     """Give the graphics card without the versions of driver and libraries.
 
@@ -95,7 +102,7 @@ def renderer_family(renderer: str) -> str:
 
 def is_software_gpu(components: Components) -> bool:
     """Say whether no graphics card draws: a virtual machine, or a card that is switched off."""
-    return _SOFTWARE_GPU.search(" ".join(part or "" for part in components.gpu or ())) is not None
+    return any(_draws_in_software(part) for part in components.gpu or () if part)
 
 
 def is_phone(components: Components) -> bool:
@@ -120,6 +127,11 @@ def _known(components: Components) -> dict[str, object]:
     if "fonts" in known:
         known["fonts"] = sorted(set(components.fonts or ()))
     return known
+
+
+@lru_cache(maxsize=4096)
+def _draws_in_software(card: str) -> bool:
+    return _SOFTWARE_GPU.search(card) is not None
 
 
 def _bits_table(components: Components) -> dict[str, float]:

@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 import features.collector
 from features.collector.fingerprint import fingerprint_fields, read_fingerprint
-from features.collector.identity import device_id
+from features.collector.identity import identify
 from features.collector.signs import Seen, contradictions
 from features.event import Device
 from service.api.app import create_app
@@ -70,7 +70,7 @@ async def _read(request: Request) -> Response:
         header = request.headers.get("user-agent")
         seen = Seen(reading.components, header, reading.issued_ms)
         facts["which contradict"] = contradictions(seen)
-        facts["device id"] = device_id(reading.components)
+        facts["device id"] = identify(reading.components).device_id
     return JSONResponse(facts)
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Playwright
 
 from features.collector.components import Components
 from features.collector.fingerprint import Reading, read_fingerprint
-from features.collector.identity import device_id
+from features.collector.identity import identify
 from features.collector.signs import Seen, contradictions, looks_automated
 from features.collector.tokens import TokenKey, bytes_of, text_of
 from tests.browser.conftest import OpenShop, Visit, fingerprint_in
@@ -40,7 +40,7 @@ def _components(fingerprint: str) -> Components:
 
 
 def _device(fingerprint: str) -> str:
-    found = device_id(_components(fingerprint))
+    found = identify(_components(fingerprint)).device_id
     assert found is not None
     return found
 

@@ -10,8 +10,7 @@ import pytest
 from features.collector.identity import (
     DESKTOP_BITS,
     ENOUGH,
-    confidence,
-    device_id,
+    identify,
     renderer_family,
 )
 from tests.fingerprints import HONEST, components
@@ -35,7 +34,7 @@ CARD = HONEST[WINDOWS]["gpu"][1]
 )
 def test_the_same_device_stays_the_same(changes: dict[str, Any]) -> None:
     """Updates, a turned screen, another language and summer time change nothing."""
-    assert device_id(components(**changes)) == device_id(components())
+    assert identify(components(**changes)).device_id == identify(components()).device_id
 
 
 @pytest.mark.parametrize(
@@ -54,12 +53,12 @@ def test_the_same_device_stays_the_same(changes: dict[str, Any]) -> None:
 )
 def test_other_hardware_is_another_device(changes: dict[str, Any]) -> None:
     """Each signal of hardware, system or place tells devices apart."""
-    assert device_id(components(**changes)) != device_id(components())
+    assert identify(components(**changes)).device_id != identify(components()).device_id
 
 
 def test_all_honest_browsers_differ() -> None:
     """No two of the browsers in the tests share an id, but the two on one model of phone."""
-    ids = {name: device_id(components(name)) for name in HONEST}
+    ids = {name: identify(components(name)).device_id for name in HONEST}
     for one, other in combinations(ids, 2):
         assert ids[one] != ids[other], (one, other)
 
@@ -68,38 +67,38 @@ def test_a_browser_that_adds_noise_is_known_by_little() -> None:
     """What it changes from visit to visit takes no part."""
     noisy = components(adds_noise=True)
     other = components(adds_noise=True, canvas=None, audio="1.5", cores=2, fonts=[], gpu=None)
-    assert device_id(noisy) == device_id(other)
-    assert confidence(noisy) == 0
+    assert identify(noisy).device_id == identify(other).device_id
+    assert identify(noisy).confidence == 0
 
 
 def test_phones_of_one_model_are_not_told_apart() -> None:
     """A phone's id is worth nothing, and its confidence says so; a whole desktop's is enough."""
     for name in HONEST:
         is_whole = name in (WINDOWS, "edge on windows for arm", "chrome on a mac")
-        assert (confidence(components(name)) >= ENOUGH) == is_whole, name
+        assert (identify(components(name)).confidence >= ENOUGH) == is_whole, name
     for name in ("safari on an iphone", "safari on an ipad", "wechat on android"):
-        assert confidence(components(name)) < 0.001
+        assert identify(components(name)).confidence < 0.001
 
 
 def test_a_machine_without_a_card_is_like_every_other() -> None:
     """A virtual machine draws as its image does."""
     card = "ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero) (0x0000C0DE)), SwiftShader)"
-    assert confidence(components(gpu=["Google Inc. (Google)", card])) < 0.1
+    assert identify(components(gpu=["Google Inc. (Google)", card])).confidence < 0.1
 
 
 @pytest.mark.parametrize("name", [n for n in DESKTOP_BITS if n != "platform"])
 def test_a_missing_signal_never_raises_confidence(name: str) -> None:
     """Knowing less is never being surer, and confidence stays in [0, 1]."""
-    whole = confidence(components())
-    assert 0 <= confidence(components(**{name: None})) < whole <= 1
+    whole = identify(components()).confidence
+    assert 0 <= identify(components(**{name: None})).confidence < whole <= 1
 
 
 def test_no_signals_no_device() -> None:
     """A browser that tells nothing has no id."""
     nothing: dict[str, Any] = dict.fromkeys(HONEST[WINDOWS], None)
     nobody = components(**(nothing | {"adds_noise": False}))
-    assert device_id(nobody) is None
-    assert confidence(nobody) == 0
+    assert identify(nobody).device_id is None
+    assert identify(nobody).confidence == 0
 
 
 def test_a_driver_update_is_not_another_card() -> None:
