@@ -102,9 +102,10 @@ def _later(scan: pl.LazyFrame, path: Path, rows: int, chunk_rows: int) -> tuple[
         last_position = int(times["position"][-1])
         earliest.append(int(times["observed_ms"].min()))  # type: ignore[arg-type]
     later: list[int | None] = []
-    for after in reversed([*earliest[1:], None]):
-        known = [one for one in (after, later[-1] if later else None) if one is not None]
-        later.append(min(known, default=None))
+    least: int | None = None
+    for chunk in reversed(earliest):
+        later.append(least)
+        least = chunk if least is None else min(chunk, least)
     return tuple(reversed(later))
 
 

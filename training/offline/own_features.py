@@ -21,7 +21,8 @@ from training.side_files import SideFileUnusable, read_table, refuse, tagged, ti
 # Words that name what happened to an event, not what was known before.
 LABEL_WORDS = frozenset({
     "label", "labels", "target", "y", "class", "fraud", "is_fraud", "isfraud", "fraud_flag",
-    "abuse", "is_abuse", "abusive", "chargeback", "is_chargeback", "charged_back", "ground_truth", "truth",
+    "abuse", "is_abuse", "abusive", "chargeback", "is_chargeback", "charged_back",
+    "ground_truth", "truth",
     "outcome", "decision",
 })  # fmt: skip
 KEYS = ("event_id", "event_tag", "known_at")
