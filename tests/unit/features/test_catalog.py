@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from features.catalog import DEFAULT_PATH, Catalog, CatalogError
-from features.catalog_check import OUTCOMES
+from features.catalog_check import MEASURES, OUTCOMES
 from features.entities import ENTITY_KINDS
 from features.event_types import EVENT_TYPES
 from features.fields import FIELD_TYPES, PRESENCE
 from rules.decision import Outcome
 
-SERIES_NAMES = {"count", "sum", "distinct", "first_seen", "last_seen"}
+SERIES_NAMES = set(MEASURES)
 
 
 def test_the_shipped_catalog_offers_every_field_and_presence(catalog: Catalog) -> None:
@@ -44,7 +44,7 @@ def test_a_plan_is_what_the_store_needs(catalog: Catalog, event_type: str) -> No
             assert series.entity == kind
             assert series.measure in SERIES_NAMES
             assert series.windows_ms == tuple(sorted(set(series.windows_ms)))
-            assert series.retention_ms == series.windows_ms[-1]
+            assert series.retention_ms >= series.windows_ms[-1]
             assert series.where < len(plan.filters)
             if series.measure.endswith("_seen"):
                 assert len(series.features) == 1
@@ -186,3 +186,14 @@ def test_what_cannot_be_counted_is_refused_with_its_reason(
     with pytest.raises(CatalogError) as caught:
         one_series(tmp_path, **keys)
     assert sentence in str(caught.value)
+
+
+def test_every_fact_has_a_sentence_in_both_languages(catalog: Catalog) -> None:
+    """What a fact is, and when it is unknown, can be read in English and in Chinese."""
+    assert {entry.name for entry in catalog.entries} == set(catalog.fact_types)
+    for entry in catalog.entries:
+        for sentence in (entry.text, entry.missing):
+            assert set(sentence) == {"en", "zh"}
+            assert sentence["en"].isascii(), entry.name
+            assert any("\u4e00" <= letter <= "\u9fff" for letter in sentence["zh"]), entry.name
+            assert sentence["en"] != entry.name
