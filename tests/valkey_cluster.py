@@ -9,6 +9,7 @@ who run it; the service only needs its URL. Every process is ended by its own pi
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -84,6 +85,16 @@ class Node:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the process without ending it: connections stay open, nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def command(self, *words: str | int) -> Any:
         """Run one command on this server, whatever the cluster thinks of it."""

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from features.velocity.connect import connect
 from features.velocity.slots import slot_of
 from service.embedded import EmbeddedServers
+from service.settings import Settings, setting_rows
 from tests.events import event
 from tests.http_client import Answer
 from tests.running import Here, entries, service_here, settings_on
@@ -141,6 +143,18 @@ async def until_whole(here: Here, shoppers: list[Shopper], load: Load) -> None:
                 break
             assert asyncio.get_running_loop().time() < give_up_at, "velocity did not come back"
             await asyncio.sleep(PACE_S)
+
+
+def test_a_cluster_is_a_setting_and_its_password_is_not_shown() -> None:
+    """Any member will do; over TLS too."""
+    for scheme in ("valkey+cluster", "redis+cluster", "rediss+cluster"):
+        url = f"{scheme}://user:hunter2@one:6379,two:6379"
+        settings = Settings(valkey={"url": url})
+        shown = {name: value for name, value, _ in setting_rows(settings)}
+        assert shown["TOUCHSTONE_VALKEY__URL"] == f"{scheme}://***@one:6379,two:6379"
+        assert "hunter2" not in repr(settings)
+        if scheme != "rediss+cluster":
+            assert "hunter2" not in repr(connect(url).__dict__)
 
 
 async def test_a_slot_moves_under_load(cluster: ValkeyCluster, here: Here) -> None:

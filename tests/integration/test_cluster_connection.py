@@ -260,6 +260,28 @@ async def test_a_lost_primary_fails_its_own_keys_only(cluster: ValkeyCluster) ->
         await connection.ping(1)
 
 
+async def test_a_primary_that_hangs_costs_its_own_callers_their_time(
+    cluster: ValkeyCluster,
+) -> None:
+    """Its calls end in their time, soon without waiting; calls to the others do not notice."""
+    async with connected(cluster.url) as connection:
+        hung = cluster.primaries()[0]
+        stuck, here = key_on(cluster, hung, "h"), key_on(cluster, another(cluster, hung), "h")
+        await connection.call(("SET", stuck, 1), ("SET", here, 1), timeout_s=1)
+        with hung.frozen():
+            for _ in range(10):
+                started = time.monotonic()
+                reason = await why(
+                    connection.call(("GET", here), ("GET", stuck), timeout_s=BUDGET_S)
+                )
+                assert reason in {"timeout", "stalled"}
+                assert time.monotonic() - started < BUDGET_S + SLACK_S
+                assert await connection.call(("GET", here), timeout_s=1) == [b"1"]
+            assert reason == "stalled", "nobody waits behind a late reply"
+        await until(lambda: connection.call(("GET", stuck), timeout_s=BUDGET_S))
+        await asyncio.to_thread(cluster.wait_until_ok)
+
+
 async def test_a_promoted_replica_takes_over(cluster: ValkeyCluster) -> None:
     """When a primary is lost for good, its replica is found without any help."""
     async with connected(cluster.url) as connection:
