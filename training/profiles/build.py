@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from features.profiles.schema import VIEWS
-from training.profiles.history_file import read_chargebacks, read_history
+from training.labels import Labels
+from training.profiles.history_file import chargebacks_of, read_history
 from training.profiles.layout import Build, Layout, ViewCounts
 from training.profiles.repo import write_config
 from training.profiles.rows import profile_rows
@@ -26,7 +27,7 @@ def build_profiles(
     *,
     as_of: datetime,
     created: datetime,
-    labels: Path | None = None,
+    labels: Labels | None = None,
     progress: Progress | None = None,
 ) -> Build:
     """Make a build as of a time from a history file, and return it.
@@ -36,7 +37,7 @@ def build_profiles(
     """
     as_of_ms = _ms(as_of)
     events = read_history(history, as_of_ms)
-    chargebacks = None if labels is None else read_chargebacks(labels, as_of_ms)
+    chargebacks = None if labels is None else chargebacks_of(events, labels, as_of_ms)
     name = layout.new_name(as_of, created)
     directory = layout.directory(name)
     directory.mkdir(parents=True, mode=0o700)

@@ -18,6 +18,7 @@ from service.cli.options import Var
 
 if TYPE_CHECKING:
     from service.settings import Settings
+    from training.labels import Labels
     from training.profiles.layout import Build, Layout
 
 profiles_app = typer.Typer(
@@ -58,7 +59,11 @@ def build(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Parquet: event_tag, kind, known_ms"),
+        typer.Option(exists=True, dir_okay=False, help="Labels; those of chargebacks are counted"),
+    ] = None,
+    label_delays: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Your own delays of labels, in YAML"),
     ] = None,
     var: Var = None,
 ) -> None:
@@ -67,14 +72,15 @@ def build(
     from training.profiles.build import build_profiles
 
     now = datetime.now(UTC)
-    layout = _opened(var)[1]
+    settings, layout = _opened(var)
+    known = None if labels is None else _labels(settings, labels, label_delays)
     with bar(messages(), "Building profiles", 2) as done:
         made = build_profiles(
             layout,
             history,
             as_of=_utc(as_of) or now.replace(hour=0, minute=0, second=0, microsecond=0),
             created=now,
-            labels=labels,
+            labels=known,
             progress=done,
         )
     out = results()
@@ -147,6 +153,16 @@ def _opened(var: Path | None) -> tuple[Settings, Layout]:
 
     settings = load_settings(var)
     return settings, Layout(settings.var)
+
+
+def _labels(settings: Settings, path: Path, delays: Path | None) -> Labels:
+    from features.tags import Tagger, derive_tag_keys
+    from service.secrets_files import ensure_keys, read_keys
+    from training.labels import DELAYS, read_delays, read_labels
+
+    ensure_keys(settings)
+    tagger = Tagger(derive_tag_keys(read_keys(settings).tag))
+    return read_labels(path, tagger, read_delays(delays or DELAYS))
 
 
 def _chosen(layout: Layout, name: str | None) -> Build:

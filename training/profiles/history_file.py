@@ -1,4 +1,4 @@
-"""How are files of past events and of labels read for profiles?
+"""How are past events, and what became known of them, read for profiles?
 
 Invariant: rows are those of `features.history.COLUMNS`; a file that lacks one of the columns that
 profiles need is refused, never read as if the customers had done nothing.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from training.labels import Labels
 from training.profiles.errors import HistoryUnusable
 
 NEEDED: dict[str, pl.DataType] = {
@@ -26,11 +27,8 @@ NEEDED: dict[str, pl.DataType] = {
     "login.succeeded": pl.Boolean(),
     "device.timezone_offset_minutes": pl.Int64(),
 }
-LABELS: dict[str, pl.DataType] = {
-    "event_tag": pl.String(),
-    "kind": pl.String(),
-    "known_ms": pl.Int64(),
-}
+CHARGEBACK = "chargeback"
+"""The source of labels (`label_delays.yaml`) that counts as one."""
 
 
 def read_history(path: Path, before_ms: int) -> pl.DataFrame:
@@ -45,15 +43,20 @@ def read_history(path: Path, before_ms: int) -> pl.DataFrame:
     return found
 
 
-def read_chargebacks(path: Path, before_ms: int) -> pl.DataFrame:
-    """Read which events were charged back, and since when that is known: (event_tag, known_ms).
+def chargebacks_of(events: pl.DataFrame, labels: Labels, before_ms: int) -> pl.DataFrame:
+    """Return which events were charged back, and since when that was known: (event_tag, known_ms).
 
-    `path` is a Parquet file with `event_tag`, `kind` and `known_ms`. Raises `HistoryUnusable`.
+    `events` as `read_history` gives them. Without a time of its own a label counts from the
+    declared delay of its source; one that was not known before `before_ms` is left out.
     """
-    known = _read(path, LABELS).filter(
-        (pl.col("kind") == "chargeback") & (pl.col("known_ms") < before_ms)
+    delay_ms = labels.delays_ms[CHARGEBACK]
+    abusive = labels.rows.filter((pl.col("source") == CHARGEBACK) & (pl.col("label") == 1))
+    known = events.select("event_tag", "observed_ms").join(abusive, on="event_tag")
+    return (
+        known.group_by("event_tag")
+        .agg(known_ms=pl.coalesce("known_ms", pl.col("observed_ms") + delay_ms).min())
+        .filter(pl.col("known_ms") < before_ms)
     )
-    return known.group_by("event_tag").agg(pl.col("known_ms").min()).collect()
 
 
 def _read(path: Path, columns: dict[str, pl.DataType]) -> pl.LazyFrame:

@@ -21,7 +21,12 @@ from training.profiles.repo import open_store
 
 # Feast's file store meets each event with every snapshot of its entity before it picks one.
 EVENTS_AT_ONCE = 200_000
-_TYPES = {"int": pl.Int64, "double": pl.Float64, "string": pl.String, "bool": pl.Boolean}
+_TYPES: dict[str, type[pl.DataType]] = {
+    "int": pl.Int64,
+    "double": pl.Float64,
+    "string": pl.String,
+    "bool": pl.Boolean,
+}
 
 
 def join_profiles(events: pl.DataFrame, build: Path, wanted: Sequence[Wanted]) -> pl.DataFrame:
@@ -63,9 +68,9 @@ def _answers(
     store: Any, view: str, entity: str, fields: Sequence[str], asked: pl.DataFrame
 ) -> pl.DataFrame:
     """Ask Feast for the fields of a view at each (entity, time)."""
-    schema = {
-        entity: pl.String(),
-        "observed_ms": pl.Int64(),
+    schema: dict[str, type[pl.DataType]] = {
+        entity: pl.String,
+        "observed_ms": pl.Int64,
         **{field: _TYPES[VIEWS[view].field(field).type] for field in fields},
     }
     if asked.is_empty():
