@@ -8,7 +8,7 @@ Why not redis-py's `RedisCluster` (7.4, `tests/bench/cluster_bench.py`): after a
 pipeline waits 250 ms, beyond our whole budget, and sends every command again whose reply was nil or
 an error, so that a first claim finds itself taken. Without retries it forgets a connection with
 every call that times out, and its pipelines never learn who owns what. Six calls cost 660 us of
-CPU through it, 86 us here.
+CPU through it, 86 us here (three writes and three reads; 30 us with one server).
 """
 
 from __future__ import annotations

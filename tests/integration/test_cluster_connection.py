@@ -306,6 +306,21 @@ async def test_one_member_is_enough_to_find_the_others(cluster: ValkeyCluster) -
         assert len(await connection.primaries(1)) == 3
 
 
+async def test_every_member_is_told_who_we_are(cluster: ValkeyCluster) -> None:
+    """User and password of the URL go to members that only the cluster named, too."""
+    for node in cluster.primaries():
+        node.command("ACL", "SETUSER", "shop", "on", ">p,@ss", "~*", "+@all")
+    alive = cluster.primaries()[0].address
+    async with connected(f"valkey+cluster://shop:p%2C%40ss@{alive}") as connection:
+        names = [
+            await node.call(("ACL", "WHOAMI"), timeout_s=1)
+            for node in await connection.primaries(1)
+        ]
+        assert names == [[b"shop"]] * 3
+    async with connected(f"valkey+cluster://shop:wrong@{alive}") as connection:
+        assert await why(connection.ping(1)) == "auth"
+
+
 async def test_where_nobody_is_calls_fail_fast() -> None:
     async with connected(f"valkey+cluster://{HOST}:{free_port()}") as connection:
         assert await why(connection.ping(1)) == "refused"
