@@ -1,10 +1,9 @@
 """What a cluster costs the client, and why not redis-py: `python -m tests.bench.cluster_bench`.
 
-Starts servers of its own. Prints the client's CPU and the round trip of six calls of one event, to
-one server,
-through `ClusterConnection` and through redis-py's `RedisCluster`; then what redis-py answers to a
-first claim (`SET NX GET`, right answer: nil) when another command of the same pipeline meets a lost
-connection: it sends both again and reads its own claim back. Nothing here asserts a time.
+Starts servers of its own. Prints the client's CPU and the round trip of six calls of one event: to
+one server, through `ClusterConnection`, through redis-py's `RedisCluster`. Then what redis-py
+answers to a first claim (`SET NX GET`, right answer: nil) when another command of the same pipeline
+meets a lost connection: it sends both again and reads its own claim back. Nothing asserts a time.
 """
 
 from __future__ import annotations
