@@ -1,5 +1,5 @@
--- The past of a series, put together beside the live one, and looking at it. Part of the library
--- that velocity.lua begins: one text, one load. Every function touches the keys of one entity only.
+-- The past of a series, put together beside the live one, and looking at it. Every function touches
+-- the keys of one entity only.
 --
 -- FCALL ts_append_@VERSION@ 2 <shadow key> <position key> <plan> <position> <ms> <value>...
 -- FCALL ts_merge_@VERSION@ 3 <series key> <shadow key> <position key> <plan> <cut ms>
@@ -139,6 +139,9 @@ end
 local function peek(keys, args)
   if not call then bind() end
   local key, series, reply = keys[1], parsed(args[1])[1], {}
+  if is_foreign(series, key) then
+    return redis.error_reply('REPLAN this series was kept under another catalog')
+  end
   observers[series.measure](series, key, tonumber(args[2]), '', reply)
   if call('EXISTS', key) == 0 then return { reply, 0, 0, false, false, 0 } end
   local bytes = call('MEMORY', 'USAGE', key, 'SAMPLES', 0)

@@ -16,7 +16,7 @@ from features.velocity.connect import Connection
 from features.velocity.store import FINENESS, MOST_MEMBERS, MOST_VALUES, REPEAT_MS
 from features.velocity.wire import Command, Reply, refusal
 
-_FILES = ("velocity.lua", "history.lua")  # one text; the first names the library
+_FILES = ("velocity.lua", "observe.lua", "history.lua")  # one text; the first names the library
 _CONSTANTS = {
     "FINENESS": FINENESS,
     "MOST_MEMBERS": MOST_MEMBERS,

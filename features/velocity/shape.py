@@ -1,6 +1,6 @@
 """How several series are asked for in one function call, and what its reply means.
 
-The one place that knows the wire format of plans and replies; `velocity.lua` is its other half.
+The one place that knows the wire format of plans and replies; `observe.lua` is its other half.
 Invariant: a mean is one division of two whole numbers, here and in every other executor, so that
 all agree to the last bit.
 """

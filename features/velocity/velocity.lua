@@ -1,13 +1,8 @@
 #!lua name=touchstone_velocity_@VERSION@
--- What happened before to one entity, and: this happened too. One call, one hash slot, atomic.
+-- How a series of one entity is kept, read and added to, one function per family of measures.
+-- Followed by observe.lua and history.lua: the three are one library, loaded as one text.
 --
--- FCALL ts_observe_@VERSION@ n <reply key> <series key>... <plan> <now ms> <value>...
---   plan   digest|<series>|<series>...; a series is measure,retention,window,window... in ms,
---          windows ascending; measure c count, s sum, m mean, n min, x max, d distinct,
---          f first seen, l last seen
---   value  one for each series; the empty string reads without recording
--- Answers one integer per window; m: two, how many and their sum; n and x: nil over nothing;
--- f and l: one in all, milliseconds since, -1 for never.
+-- Measures: c count, s sum, m mean, n min, x max, d distinct, f first seen, l last seen.
 --
 -- Series keys are sorted sets scored by time (whole ms); events of one millisecond share a member:
 --   c    member = sequence[:own]              sequence: how many came up to this member and with it,
@@ -250,26 +245,3 @@ local observers = {
   n = observe_extremes, x = observe_extremes, d = observe_values,
   f = observe_seen, l = observe_seen,
 }
-
-local function observe(keys, args)
-  if not call then bind() end
-  local plan = plans[args[1]] or parsed(args[1])
-  local digest, now = plan.digest, tonumber(args[2])
-  local stored = call('GET', keys[1])
-  if stored then
-    local at, values = cmsgpack.unpack(sub(stored, #digest + 1))
-    if now - at < REPEAT_MS then
-      if sub(stored, 1, #digest) == digest then return values end
-      return redis.error_reply('REPLAN this event was observed under another catalog')
-    end
-  end
-  local reply = {}
-  for i = 1, #plan do
-    local series = plan[i]
-    observers[series.measure](series, keys[i + 1], now, args[i + 2], reply)
-  end
-  call('SET', keys[1], digest .. cmsgpack.pack(now, reply), 'PX', REPEAT_MS)
-  return reply
-end
-
-redis.register_function('ts_observe_@VERSION@', observe)
