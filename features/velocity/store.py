@@ -60,10 +60,14 @@ class VelocityStore(Protocol):
         `MOST_MEMBERS` members every answer is exact. Beyond that old members may be thinned: the
         answer for `w` is the exact answer of some window between 255/256 of `w` and `w` long, and
         of whole milliseconds. `distinct` is exact up to `MOST_VALUES` and answers that number for
-        every window that holds more: read it as "at least".
+        every window that holds more: read it as "at least". A series of 1,000,000 events within
+        400 days took 0.8 MB in Valkey, one of 1,000,000 values 1.6 MB (`MEMORY USAGE`; amounts of
+        5 digits, tags of 22 letters); one of 20 events takes about 0.5 kB.
 
         Fails with `VelocityUnavailable` only, within `timeout_s`. Then some entities may have been
         recorded and others not. A repeat under another catalog fails as `replan`.
+        A series that was kept for another measure before begins anew; until its history has taken
+        its place (`history_store.py`) its answers mean nothing.
 
         Not to be assumed: one order of events across entities (each entity has its own); that
         anything older than `retention_ms` is still there; that two entities of one observation may
