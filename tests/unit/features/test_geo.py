@@ -9,6 +9,7 @@ import pytest
 from features.event_features import EVENT_FUNCTIONS, Stated
 from features.fields import fields_of
 from features.geo import GeoError, GeoTable
+from features.geo_record import asn_of, country_of
 from features.money import CurrencyTable
 from features.signals.address_set import AddressSet
 from tests.geo_tables import LAYOUTS, table
@@ -31,6 +32,14 @@ def test_a_table_of_any_maker_places_an_address(tmp_path: Path, layout: str) -> 
     assert (geo.place(CHINA).country, geo.place(AMERICA).country) == ("CN", "US")
     assert geo.place(ELSEWHERE).country is None
     geo.close()
+
+
+@pytest.mark.parametrize("number", [True, 0, -1, 2**32, "ASN", "ASx", "0", 1.5, None, {}])
+def test_what_is_no_network_number_is_none(number: object) -> None:
+    """A record in another shape says nothing, in whichever key the number stands."""
+    assert asn_of({"autonomous_system_number": number}) is None
+    assert asn_of({"asn": number}) is None
+    assert country_of({"country_code": number, "country": number}) is None
 
 
 def test_hosting_is_told_by_the_network_that_announces_an_address(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_spellings_of_one_mailbox_at_a_big_provider_are_one_entity(one: str, oth
         ("shop@li.example.com", "li@example.com"),
         ("shop@a.li.fastmail.com", "li@fastmail.com"),
         ("-shop@yahoo.com", "-mail@yahoo.com"),
+        ("shop@li.outlook.com", "li@outlook.com"),
     ],
 )
 def test_mailboxes_that_a_provider_tells_apart_stay_two(one: str, other: str) -> None:

@@ -59,6 +59,8 @@ def test_a_phone_number_is_read_as_its_country_plans_it(
          date(2025, 10, 14), 0),
         (IPHONE.replace("Safari/604.1", "MicroMessenger/8.0.50"), date(2026, 1, 1), None),
         ("curl/8.9.1", date(2026, 1, 1), None),
+        (WINDOWS.replace("140", "9" * 400), date(2026, 1, 1), None),
+        ("Mozilla/5.0 (X11; Linux) Gecko/20100101 Firefox/3.6", date(2026, 1, 1), None),
         ("", date(2026, 1, 1), None),
     ],
 )  # fmt: skip
