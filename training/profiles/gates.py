@@ -52,7 +52,7 @@ def check_gates(
     `now` is the time that freshness is judged by.
     """
     limits: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    checker = _Checker()
+    checker = Checker()
     findings: list[Finding] = []
     for done, view in enumerate(VIEWS.values(), start=1):
         rows = pl.read_parquet(layout.directory(build.name) / f"{view.name}.parquet")
@@ -78,7 +78,7 @@ def failures(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-class _Checker:
+class Checker:
     """Great Expectations, in memory, without a project directory and without a word to anybody."""
 
     def __init__(self) -> None:
