@@ -73,10 +73,15 @@ def logins(
     ]  # fmt: skip
 
 
-def test_a_window_ends_where_it_began_one_length_ago(small: Catalog) -> None:
+@pytest.mark.parametrize("limit", [lookup._KEY_LIMIT, 1])
+def test_a_window_ends_where_it_began_one_length_ago(
+    small: Catalog, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
     """What lies exactly the window's length back is outside, a millisecond later is inside."""
-    assert computed(small, logins(0, 999))[1]["user_logins_1s"] == 1
-    assert computed(small, logins(0, 1000))[1]["user_logins_1s"] == 0
+    monkeypatch.setattr(lookup, "_KEY_LIMIT", limit)
+    for cuts in ((), (1,)):
+        assert computed(small, logins(0, 999), *cuts)[1]["user_logins_1s"] == 1
+        assert computed(small, logins(0, 1000), *cuts)[1]["user_logins_1s"] == 0
 
 
 def test_no_event_sees_itself_and_ties_see_those_before(small: Catalog) -> None:
