@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from features.velocity.connect import connect
+
 _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?")
 
 # ISO 4217 minor units that differ from 2.
@@ -77,9 +79,12 @@ class ValkeySettings(_Store):
     @field_validator("url")
     @classmethod
     def _is_valkey(cls, url: str | None) -> str | None:
-        schemes = ("redis", "rediss", "unix")
-        clusters = ("valkey+cluster", "redis+cluster", "rediss+cluster")
-        return _with_scheme(url, (*schemes, *clusters))
+        if url is not None:
+            try:
+                connect(url)
+            except OSError as error:  # a file of its TLS options
+                raise ValueError(f"cannot read what its options name: {error.strerror}") from None
+        return url
 
 
 class PostgresSettings(_Store):
