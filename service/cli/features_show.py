@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INCOMPLETE = 1
 CALL_SECONDS = 5.0
+WIDTH = 160
 
 
 def show(
@@ -114,27 +115,31 @@ def _print_entity(one: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(width=WIDTH)
     console.print(f"{one['kind']}:{one['tag']}", highlight=False)
-    table = Table(
-        "series", "what it answers now", "members", "bytes", "first", "last", "", box=None
-    )
+    table = Table(box=None)
+    for title in ("", "value", "members", "bytes", "first (UTC)", "last (UTC)", ""):
+        table.add_column(title, no_wrap=True)
     for row in one["series"]:
         if not row["members"]:
             continue
-        answers = ", ".join(f"{name} {value}" for name, value in row["features"].items())
         notes = [] if row["complete"] else ["incomplete"]
-        notes += ["thinned"] if row["thinned"] else []
+        notes.append("thinned" if row["thinned"] else "exact")
         table.add_row(
             f"{row['series']} ({row['measure']})",
-            answers,
+            "",
             str(row["members"]),
             str(row["size_bytes"]),
-            row["first"],
-            row["last"],
-            ", ".join(notes) or "exact",
+            row["first"][:19],
+            row["last"][:19],
+            ", ".join(notes),
         )
-    console.print(table if table.row_count else "nothing is known")
+        for name, value in row["features"].items():
+            table.add_row(f"  {name}", str(value))
+    known = sum(1 for row in one["series"] if row["members"])
+    console.print(table if known else "nothing is known")
 
 
 async def _status(stores: Stores) -> dict[str, Any]:

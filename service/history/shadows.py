@@ -96,8 +96,9 @@ class Shadows:
             if (known := state.series.get(name)) is None or known.definition != series.definition
         }
         since_ms = {name: _since(series, job.started_ms) for name, series in declared.items()}
-        # Who cut the last try short may have deleted something just before.
-        floor_ms = now_ms() if job.upto_ms and outdated else job.upto_ms
+        # Whatever live records lack was lost before the job began, so the cut comes after that; and
+        # whoever cut the last try short may have deleted something just before.
+        floor_ms = now_ms() if job.upto_ms and outdated else max(job.upto_ms, job.started_ms)
         for _ in range(PASSES):
             await settled()
             missed = (await self._states.read()).missed

@@ -64,10 +64,10 @@ def entry(
     )
 
 
-async def store(dsn: str, drafts: Sequence[EntryDraft], *, writer: bytes | None = None) -> bytes:
-    """Put entries into the table as one writer, in the order given; return the writer."""
-    writer = writer or os.urandom(16)
-    ring = Keyring(FileKek(KEK))
+async def store(dsn: str, drafts: Sequence[EntryDraft], *, kek: bytes = KEK) -> None:
+    """Put entries into the table as one writer, in the order given."""
+    writer = os.urandom(16)
+    ring = Keyring(FileKek(kek))
     connection = await asyncpg.connect(dsn)
     try:
         for at in range(0, len(drafts), 500):
@@ -75,7 +75,6 @@ async def store(dsn: str, drafts: Sequence[EntryDraft], *, writer: bytes | None 
             await _insert(connection, entries, writer, at + 1)
     finally:
         await connection.close()
-    return writer
 
 
 async def _insert(connection: Any, entries: list[SealedEntry], writer: bytes, seq: int) -> None:
