@@ -145,15 +145,19 @@ class ValkeyVelocityHistory:
         )
 
     async def shadows(self) -> AsyncIterator[tuple[str, str, str]]:
-        async for key in self._keys("tsh:*"):
-            if match := _SHADOW_KEY.fullmatch(key.decode()):
-                yield match[1], match[2], match[3]
+        async for keys in self._keys("tsh:*"):
+            for key in keys:
+                if match := _SHADOW_KEY.fullmatch(key.decode()):
+                    yield match[1], match[2], match[3]
 
     async def drop_shadows(self) -> None:
         # Positions first: a shadow without one is void, whatever fails in between.
         for pattern in ("tsp:*", "tsh:*"):
-            async for key in self._keys(pattern):
-                await self._connection.call(("UNLINK", key), timeout_s=_LOOK_S)
+            async for keys in self._keys(pattern):
+                unlink: list[Command] = [("UNLINK", key) for key in keys]
+                for reply in await self._connection.call(*unlink, timeout_s=_LOOK_S):
+                    if isinstance(reply, hiredis.ReplyError):
+                        raise refusal(reply)
 
     async def peek(
         self, kind: str, tag: str, plan: SeriesPlan, now_ms: int, timeout_s: float
@@ -183,7 +187,7 @@ class ValkeyVelocityHistory:
                 replies.append(reply)
         return replies
 
-    async def _keys(self, pattern: str) -> AsyncIterator[bytes]:
+    async def _keys(self, pattern: str) -> AsyncIterator[list[bytes]]:
         for server in await self._connection.primaries(_LOOK_S):
             cursor = b"0"
             while True:
@@ -192,8 +196,8 @@ class ValkeyVelocityHistory:
                 if isinstance(reply, hiredis.ReplyError):
                     raise refusal(reply)
                 cursor, keys = reply
-                for key in keys:
-                    yield key
+                if keys:
+                    yield keys
                 if cursor == b"0":
                     break
 
