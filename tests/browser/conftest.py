@@ -16,6 +16,7 @@ from service.ledger.reader import FoundEntry
 from tests.browser.shop import Shop, open_shop
 from tests.http_client import Answer, Client
 from tests.running import entries, prepared_key, settings_on
+from tests.served import free_port
 
 MISSING = "no Chromium here: `apt install chromium` (root: `sh .ci/need-chromium`)"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -42,6 +43,7 @@ class OpenShop:
 
     def __init__(self, shop: Shop, settings: Any, key: str) -> None:
         self.url = shop.url
+        self.other_origin = f"http://localhost:{shop.port}"
         self.app = shop.app
         self._port = shop.port
         self._settings = settings
@@ -76,11 +78,14 @@ def shop(
 ) -> Iterator[OpenShop]:
     """An open shop on the servers of this run, with a database of its own."""
     base = tmp_path_factory.mktemp("shop")
-    settings = settings_on(servers, base, patient_ms=10_000)
+    port = free_port()
+    # The same shop by another name is another origin to a browser.
+    collector = {"origins": [f"http://localhost:{port}"]}
+    settings = settings_on(servers, base, patient_ms=10_000, collector=collector)
     postgres = settings.postgres.model_copy(update={"url": new_postgres_url()})
     settings = settings.model_copy(update={"postgres": postgres})
     key = _elsewhere(lambda: asyncio.run(prepared_key(settings)))
-    with open_shop(settings) as shop:
+    with open_shop(settings, port) as shop:
         yield OpenShop(shop, settings, key)
 
 

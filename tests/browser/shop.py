@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import tempfile
@@ -27,7 +28,7 @@ from features.event import Device
 from service.api.app import create_app
 from service.embedded import EmbeddedServers
 from service.settings import Settings
-from tests.running import settings_on
+from tests.running import prepared_key, settings_on
 
 _FILES = Path(features.collector.__path__[0])
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
@@ -98,12 +99,13 @@ def open_shop(settings: Settings, port: int = 0) -> Iterator[Shop]:
 
 def main() -> None:
     """Open the shop until Ctrl-C."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        EmbeddedServers.start(Path(folder) / "servers") as servers,
-        open_shop(settings_on(servers, Path(folder)), port=8300) as shop,
-        contextlib.suppress(KeyboardInterrupt),
-    ):
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = stack.enter_context(EmbeddedServers.start(folder / "servers"))
+        settings = settings_on(servers, folder)
+        asyncio.run(prepared_key(settings))
+        shop = stack.enter_context(open_shop(settings, port=8300))
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         print(f"{shop.url}/demo.html (Ctrl-C closes the shop)")
         threading.Event().wait()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Playwright
 
+import features.collector
 from features.collector.components import Components
 from features.collector.fingerprint import Reading, read_fingerprint
 from features.collector.identity import identify
@@ -195,3 +198,60 @@ def test_no_request_leaves_the_machine(browser: Browser, shop: OpenShop) -> None
     names = ("demo.html", "demo.css", "v1/collector.js", "demo.js", "v1/collector/token")
     assert sorted(asked) == sorted(f"{shop.url}/{name}" for name in (*names, "demo/read"))
     assert complaints == []  # the strict policy of the page was broken nowhere
+
+
+def test_a_page_of_another_origin_gets_tokens_only_when_it_is_named(
+    browser: Browser, shop: OpenShop
+) -> None:
+    """A named origin signs; another one collects all the same, and is unsigned."""
+    token_url = f"'{shop.url}/v1/collector/token'"
+    verdicts = []
+    for origin in (shop.other_origin, shop.other_origin.replace("localhost", "evil.localhost")):
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{origin}/livez")
+        page.add_script_tag(url=f"{shop.url}/v1/collector.js")
+        verdicts.append(
+            _read(page.evaluate(f"TouchstoneCollector.collect({{tokenUrl: {token_url}}})"))
+        )
+        context.close()
+    assert [reading.verdict for reading in verdicts] == ["verified", "unsigned"]
+    assert all(reading.components for reading in verdicts)
+
+
+def test_collecting_never_fails_and_never_hangs(browser: Browser, shop: OpenShop) -> None:
+    """Without an answer for its token the script gives the signals unsigned, within its time."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{shop.url}/demo.html")
+    page.wait_for_selector("body[data-done]")
+    page.route("**/v1/collector/token", lambda route: route.abort())
+    assert _read(page.evaluate("TouchstoneCollector.collect()")).verdict == "unsigned"
+    page.unroute("**/v1/collector/token")
+    page.route("**/v1/collector/token", lambda route: None)  # never answered
+    started = time.monotonic()
+    late = page.evaluate("TouchstoneCollector.collect({timeoutMs: 300})")
+    assert _read(late).verdict == "unsigned"
+    assert time.monotonic() - started < 5
+    token = httpx.get(f"{shop.url}/v1/collector/token", trust_env=False).json()["token"]
+    given = page.evaluate("token => TouchstoneCollector.collect({token})", token)
+    assert _read(given).verdict == "verified"
+    page.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
+def test_the_script_element_of_the_readme_loads(browser: Browser, shop: OpenShop) -> None:
+    """Its address and its integrity fit the script, which no changed script would."""
+    readme = (Path(features.collector.__path__[0]) / "README.md").read_text(encoding="utf-8")
+    [(source, integrity)] = re.findall(r'src="(\S+)" defer\s+integrity="(\S+)"', readme)
+    page = browser.new_context().new_page()
+    page.goto(f"{shop.url}/livez")
+    load = """([src, integrity]) => new Promise(done => {
+        const element = Object.assign(document.createElement('script'), {src, integrity})
+        element.onload = () => done(typeof TouchstoneCollector.collect)
+        element.onerror = () => done('refused')
+        document.head.append(element)
+    })"""
+    assert page.evaluate(load, [source, integrity]) == "function"
+    assert page.evaluate(load, ["/demo.js", integrity]) == "refused"
+    page.context.close()

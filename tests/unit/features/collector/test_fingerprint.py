@@ -18,7 +18,7 @@ from features.collector.fingerprint import (
     with_derived_id,
 )
 from features.collector.tokens import SKEW_SECONDS, TOKEN_SECONDS, TokenKey, text_of
-from features.event import Device, parse_event
+from features.event import Device, InvalidEvent, parse_event
 from features.fields import FIELD_TYPES
 from tests.fingerprints import HONEST, signed
 
@@ -133,3 +133,19 @@ def test_a_missing_device_id_is_derived_and_a_stated_one_stays() -> None:
     assert derived_id(reading._replace(verdict="unchecked"), Device()) == derived.id
     phone = signed(HONEST["safari on an iphone"], KEY.issue(NOW_MS, bytes(12)))
     assert derived_id(read_fingerprint(phone, KEY, NOW_MS), Device()) is None
+
+
+def test_an_event_with_a_fingerprint_is_read_as_strictly_as_any() -> None:
+    """A card number in its text, a repeated key beside it and a longer text are refused."""
+    good = {"event_id": "e", "type": "signup", "occurred_at": "2026-11-22T08:15:00Z"}
+    body = json.dumps(good | {"user": {"id": "u"}, "device": {"fingerprint": GOOD}})
+    assert parse_event(body.encode()).device is not None
+    for text, code in (("4111 1111 1111 1111", "card_number"), ("x" * 8193, "too_long")):
+        with pytest.raises(InvalidEvent) as caught:
+            parse_event(body.replace(GOOD, text).encode())
+        assert [(p.pointer, p.code) for p in caught.value.problems] == [
+            ("/device/fingerprint", code)
+        ]
+    with pytest.raises(InvalidEvent) as caught:
+        parse_event(body.replace('{"fingerprint"', '{"fingerprint": "", "fingerprint"').encode())
+    assert [p.code for p in caught.value.problems] == ["repeated_field"]
