@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 # Some features ask for the address of one event; a bound, as the keys are personal data.
 PLACES_KEPT = 4096
-# Names of the files in a folder of tables (`GeoTable.open_folder`).
-COUNTRY_FILE, ASN_FILE = "country.mmdb", "asn.mmdb"
-TOR_FILE, HOSTING_FILE, BINS_FILE = "tor.txt", "hosting.txt", "bins.csv"
 _PREFIX = re.compile(r"[0-9]{2,8}\Z")
 
 
@@ -97,16 +94,6 @@ class GeoTable:
             _address_set(hosting_path),
             _bins(bins_path),
         )
-
-    @classmethod
-    def open_folder(cls, folder: Path) -> GeoTable | None:
-        """Open what is in a folder under its usual name; None when nothing is."""
-        names = (COUNTRY_FILE, ASN_FILE, TOR_FILE, HOSTING_FILE, BINS_FILE)
-        paths = [path if (path := folder / name).is_file() else None for name in names]
-        if not any(paths):
-            return None
-        country, asn, tor, hosting, bins = paths
-        return cls.open(country, asn, tor_path=tor, hosting_path=hosting, bins_path=bins)
 
     def card_country(self, prefix: str) -> str | None:
         """Give the country of issue of a card by its first digits; the longest row counts."""

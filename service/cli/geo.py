@@ -55,27 +55,26 @@ def show(
     """Show which tables there are, or what they say of an address."""
     from datetime import UTC, datetime
 
-    from features import geo
+    from features.geo import GeoTable
     from service.geo.install import look_at
     from service.settings import load_settings
 
-    folder = load_settings(var).var / "geo"
-    table = geo.GeoTable.open_folder(folder)
-    if table is None:
-        typer.echo(f"no table under {folder}; `touchstone geo install` gets a free one", err=True)
+    settings = load_settings(var)
+    paths = {name: path for name, path in settings.geo_paths().items() if path is not None}
+    if not paths:
+        typer.echo("no table; `touchstone geo install` gets a free one", err=True)
         raise typer.Exit(1)
+    table = GeoTable.open(**paths)
     if ip is not None:
         typer.echo("\n".join(_lines(table, ip)))
         return
-    for name in (geo.COUNTRY_FILE, geo.ASN_FILE):
-        if (folder / name).is_file():
-            found = look_at(folder / name)
+    for name, path in paths.items():
+        line = f"{name.removesuffix('_path')}: {path}"
+        if name in ("country_path", "asn_path"):
+            found = look_at(path)
             built = datetime.fromtimestamp(found.built, UTC)
-            what = _holds(found.has_countries, found.has_networks)
-            typer.echo(f"{found.path}: {what}, of {built:%Y-%m-%d}")
-    for name in (geo.TOR_FILE, geo.HOSTING_FILE, geo.BINS_FILE):
-        if (folder / name).is_file():
-            typer.echo(str(folder / name))
+            line += f": {_holds(found.has_countries, found.has_networks)}, of {built:%Y-%m-%d}"
+        typer.echo(line)
 
 
 def _lines(table: GeoTable, ip: str) -> list[str]:

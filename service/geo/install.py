@@ -19,12 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from features.geo import ASN_FILE, COUNTRY_FILE
 from features.geo_record import asn_of, country_of
 from service.geo.errors import GeoInstallError
 from service.geo.iptoasn import read_rows
 from service.geo.mmdb import write_mmdb
 from service.geo.source import ADVICE, COUNTRY, Source
+from service.settings import GEO_FILES
 
 CLIENT_SECONDS = 300
 MAX_TABLE_BYTES = 1 << 30  # City tables have about 130 MB
@@ -131,7 +131,7 @@ def _put(content: bytes, folder: Path, target: str | None) -> Installed:
             file.flush()
             os.fsync(file.fileno())
         found = look_at(part)
-        place = folder / (target or (COUNTRY_FILE if found.has_countries else ASN_FILE))
+        place = folder / (target or GEO_FILES["country" if found.has_countries else "asn"])
         part.chmod(0o644)
         part.replace(place)
     except GeoInstallError as error:

