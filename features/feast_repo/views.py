@@ -14,9 +14,9 @@ from feast.types import Bool, FeastType, Float64, Int64, String
 from features.feast_repo.entities import ENTITIES
 from features.profiles.schema import DEVICE, USER, ProfileView
 
-# A snapshot older than this is no longer joined to an event in training, as it is no longer offered
-# to a decision (`MAX_AGE_HOURS` of the reader may only be shorter). Two missed nightly builds.
-TTL = timedelta(hours=72)
+# In training an event takes the row of its own day or none: an older one would say less than was
+# known. Decisions may take older profiles, while builds fail (`TOUCHSTONE_PROFILES__MAX_AGE_HOURS`).
+TTL = timedelta(hours=24)
 
 TYPES: dict[str, FeastType] = {"int": Int64, "double": Float64, "string": String, "bool": Bool}
 
