@@ -134,6 +134,27 @@ HONEST: dict[str, dict[str, Any]] = {
         "screen": [915, 412],
         "gpu": ["Qualcomm", "Adreno (TM) 640"],
     },
+    "chrome on android, desktop pages": _PHONE
+    | {
+        "agent": f"Mozilla/5.0 (X11; Linux x86_64) {_CHROME} Safari/537.36",
+        "platform": "Linux armv81",
+        "agent_platform": "Linux",
+        "agent_mobile": False,
+        "vendor": "Google Inc.",
+        "screen": [915, 412],
+        "gpu": ["Qualcomm", "Adreno (TM) 640"],
+    },
+    "arkweb on harmonyos": _PHONE
+    | {
+        "agent": "Mozilla/5.0 (Phone; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/132.0.0.0 Safari/537.36 ArkWeb/4.1.6.1 Mobile",
+        "platform": "",
+        "agent_platform": "HarmonyOS",
+        "agent_mobile": True,
+        "vendor": "",
+        "screen": [884, 408],
+        "gpu": ["HUAWEI", "Maleoon 910"],
+    },
     "wechat on android": _PHONE
     | {
         "agent": "Mozilla/5.0 (Linux; Android 14; 23127PN0CC Build/UKQ1.230804.001; wv) "

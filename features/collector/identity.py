@@ -20,6 +20,7 @@ from features.collector.components import Components
 from features.signals.agent import agent_system
 
 PREFIX = "fp1:"
+X86 = 255  # the sign bit of NaN, which tells x86 from other processors
 # Used as the device from here on: all signals, or all but the least of them.
 ENOUGH = 0.9
 # The shop that confidence is stated for has this many devices.
@@ -106,10 +107,13 @@ def is_software_gpu(components: Components) -> bool:
 
 
 def is_phone(components: Components) -> bool:
-    """Say whether the browser says that it is on a phone or tablet."""
+    """Say whether it is a phone or tablet, one that asks for desktop pages too."""
     system = agent_system(components.agent or "")
-    is_pad = system == "macos" and (components.touch_points or 0) > 1
-    return bool(components.agent_mobile) or system in ("android", "ios", "harmonyos") or is_pad
+    if components.agent_mobile or system in ("android", "ios", "harmonyos"):
+        return True
+    if (components.touch_points or 0) < 2:  # a Mac has none
+        return False
+    return system == "macos" or (system == "linux" and components.architecture != X86)
 
 
 def _known(components: Components) -> dict[str, object]:

@@ -13,10 +13,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from features.collector.components import Components
-from features.collector.identity import is_software_gpu
+from features.collector.identity import X86, is_software_gpu
 from features.signals.agent import agent_system, is_automated
 
-X86 = 255  # the sign bit of NaN, which tells x86 from other processors
 # The widest foldable phone is 1,100 CSS pixels on its short side; a phone agent beyond is none.
 PHONE_MOST_PIXELS = 1280
 LEAST_PIXELS = 100
@@ -46,7 +45,7 @@ _PHONES = ("ios", "android")
 _CARDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("direct3d", ("windows",)),
     ("apple gpu", ("ios", "macos")),
-    ("apple m", ("macos", "ios")),
+    ("apple m", ("macos", "ios", "linux")),
     ("metal renderer", ("macos", "ios")),
     ("mali-", ("android", "harmonyos", "linux", "chromeos")),
     ("adreno", ("android", "harmonyos", "windows", "linux", "chromeos")),
@@ -107,9 +106,10 @@ def _hint_mobile(seen: Seen) -> bool:
 def _vendor(seen: Seen) -> bool:
     """Chrome's vendor is Google, Safari's and every iPhone browser's Apple, Firefox has none."""
     agent, vendor = seen.components.agent or "", seen.components.vendor
-    if vendor is None or not agent:
+    system = agent_system(agent)
+    if vendor is None or not agent or system == "harmonyos":
         return False
-    if agent_system(agent) == "ios" or ("Version/" in agent and "Macintosh" in agent):
+    if system == "ios" or ("Version/" in agent and "Macintosh" in agent):
         return not vendor.startswith("Apple")
     if "Firefox/" in agent:
         return vendor != ""
