@@ -18,6 +18,7 @@ from features.event_features import EVENT_FUNCTIONS
 from features.event_types import EVENT_TYPES
 from features.fields import FIELD_TYPES
 from features.problems import did_you_mean
+from features.profiles.schema import VIEWS
 
 MEASURES = ("count", "sum", "mean", "min", "max", "distinct", "first_seen", "last_seen")
 SHORTEST_MS, LONGEST_MS = 1_000, 400 * 86_400_000
@@ -197,9 +198,15 @@ def _check_event_feature(row: Row, report: Report) -> None:
 def _check_profile(row: Row, report: Report) -> None:
     if not row.name.startswith("profile_") or not _NAME.fullmatch(row.name):
         report.add_row(row, "the name must be lower_case and begin with `profile_`")
-    _one_of(row, "type", row.values["type"], ("int", "double", "bool", "string"), report)
     if row.values["type"] == "string" and row.values.get("model"):
         report.add_row(row, "a text cannot be an input of the model")
+    if not _one_of(row, "view", row.values["view"], list(VIEWS), report):
+        return
+    fields = {field.name: field.type for field in VIEWS[row.values["view"]].fields}
+    if _one_of(row, "field", row.values["field"], list(fields), report):
+        declared, real = row.values["type"], fields[row.values["field"]]
+        if declared != real:
+            report.add_row(row, f"the type is {real}, not {declared}")
 
 
 def _check_derived(checked: CheckedRows, report: Report) -> None:

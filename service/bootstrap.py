@@ -17,8 +17,9 @@ from features.catalog import DEFAULT_PATH, Catalog
 from features.collector.tokens import TokenKey
 from features.geo import GeoTable
 from features.money import CurrencyTable
+from features.profiles.store import ProfileStore
 from features.tags import Tagger, derive_tag_keys
-from features.velocity.connect import connect
+from features.velocity.connect import Connection, connect
 from features.velocity.valkey_store import ValkeyVelocityStore
 from rules.engine import Engine
 from rules.policy import Policy
@@ -86,6 +87,17 @@ def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
     )
 
 
+def _profiles(settings: Settings, catalog: Catalog, valkey: Connection) -> ProfileStore | None:
+    """Return where decisions read profiles, None where there are none to read."""
+    if not (catalog.profiles and settings.has_profiles):
+        return None
+    # Feast takes some seconds and 100 MB to import: only those pay who use it.
+    from features.profiles.feast_store import FeastProfileStore
+
+    max_age_seconds = settings.profiles.max_age_hours * 3600
+    return FeastProfileStore(valkey, catalog.profiles, max_age_seconds)
+
+
 @asynccontextmanager
 async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Build a service on the servers that `settings` name, and take it apart when the block ends.
@@ -128,7 +140,14 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         token_key = TokenKey(keys.tag)
         decider = Decider(
             brain=brain,
-            knowledge=Knowledge(ValkeyVelocityStore(valkey), velocity_seconds, completeness),
+            knowledge=Knowledge(
+                ValkeyVelocityStore(valkey),
+                velocity_seconds,
+                completeness,
+                profiles=_profiles(settings, brain.catalog, valkey),
+                profile_seconds=min(settings.profiles.budget_ms, settings.http.budget_ms / 2)
+                / 1000,
+            ),
             devices=Devices(token_key, ValkeyNonces(valkey, velocity_seconds / 2)),
             ledger=ledger,
             once=Once(ValkeyClaims(valkey, velocity_seconds), record),

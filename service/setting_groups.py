@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -71,7 +71,7 @@ class ValkeySettings(_Store):
         repr=False,
         description=(
             "Your own server (redis://, rediss://, unix://) or cluster "
-            "(valkey+cluster://one:6379,two:6379, TLS: rediss+cluster://); unset: embedded"
+            "(valkey+cluster://a,b); unset: embedded"
         ),
     )
     budget_ms: int = Field(40, ge=1, description="Time that the velocities of one event may take")
@@ -193,6 +193,19 @@ class GeoSettings(Group):
     bins_file: Path | None = Field(
         None, description="CSV of card prefix, country; unset: VAR/geo/bins.csv, likewise"
     )
+
+
+class ProfileSettings(Group):
+    """Slow features of users and devices; `touchstone profiles` makes them."""
+
+    use: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether decisions read profiles; auto: when VAR/profiles/current is there",
+    )
+    max_age_hours: int = Field(
+        72, ge=1, description="Older profiles are left out, and named in `degraded`"
+    )
+    budget_ms: int = Field(40, ge=1, description="Time that the profiles of one event may take")
 
 
 class CollectorSettings(Group):

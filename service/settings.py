@@ -24,6 +24,7 @@ from service.setting_groups import (
     KeySettings,
     LedgerSettings,
     PostgresSettings,
+    ProfileSettings,
     ShopSettings,
     ValkeySettings,
 )
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     keys: KeySettings = Field(default_factory=KeySettings)
     shop: ShopSettings = Field(default_factory=ShopSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    profiles: ProfileSettings = Field(default_factory=ProfileSettings)
     geo: GeoSettings = Field(default_factory=GeoSettings)
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
 
@@ -81,6 +83,13 @@ class Settings(BaseSettings):
     def kek_path(self) -> Path:
         """Where the key-encryption key is."""
         return self.keys.kek_file or self.var / "keys" / "kek.key"
+
+    @property
+    def has_profiles(self) -> bool:
+        """Whether decisions read profiles."""
+        if self.profiles.use == "auto":
+            return (self.var / "profiles" / "current").exists()
+        return self.profiles.use == "on"
 
     def geo_paths(self) -> dict[str, Path | None]:
         """Where each geo file is, as `GeoTable.open` names it; None: there is none.

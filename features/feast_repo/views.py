@@ -15,7 +15,7 @@ from features.feast_repo.entities import ENTITIES
 from features.profiles.schema import DEVICE, USER, ProfileView
 
 # In training an event takes the row of its own day or none: an older one would say less than was
-# known. Decisions may take older profiles, while builds fail (`TOUCHSTONE_PROFILES__MAX_AGE_HOURS`).
+# known. Decisions may take older profiles while builds fail: `TOUCHSTONE_PROFILES__MAX_AGE_HOURS`.
 TTL = timedelta(hours=24)
 
 TYPES: dict[str, FeastType] = {"int": Int64, "double": Float64, "string": String, "bool": Bool}
