@@ -121,8 +121,9 @@ async def test_a_fingerprint_stands_in_for_a_missing_device_id(
 ) -> None:
     """Two accounts on one computer share a device, although the shop names none."""
     seen = []
+    computer = HONEST["chrome on windows"] | {"audio": "of no other test"}
     for user in ("u-derived-1", "u-derived-2"):
-        fingerprint = signed(HONEST["chrome on windows"], await _token(browser))
+        fingerprint = signed(computer, await _token(browser))
         body = event("checkout", user={"id": user}, device={"fingerprint": fingerprint})
         seen.append(await _subject(here, body))
     first, second = seen
