@@ -26,7 +26,7 @@ def test_facts_hold_declared_names_of_declared_types_only(
     event = build(kind)
     seen = observation_of(event, catalog, tagger, currencies, 1)
     answer: dict[str, int | float] = {
-        name: 3.5 if name.endswith("_seconds") else 3
+        name: 3.5 if catalog.fact_types[name] == "double" else 3
         for entity in seen.entities
         for read in entity.series
         for name in read.plan.features
