@@ -4,7 +4,7 @@
 -- FCALL ts_append_@VERSION@ 2 <shadow key> <position key> <plan> <position> <ms> <value>...
 -- FCALL ts_merge_@VERSION@ 3 <series key> <shadow key> <position key> <plan> <cut ms>
 -- FCALL ts_peek_@VERSION@ 1 <series key> <plan> <now ms>
---   plan   as of ts_observe with one series; append and merge need no windows
+--   plan   as of ts_observe with one series; append and merge read no windows
 --
 -- A shadow is kept like its series. Its position key says up to where history is in it; without
 -- that the shadow is not known to be whole, and begins again.
@@ -35,11 +35,11 @@ local function append(keys, args)
   return added
 end
 
--- Add members to a sorted set; `last` is the earliest time that they may have.
-local function added(key, later, last, renamed, ...)
+-- Add members to a sorted set, from the given one on; `last` is the earliest time they may have.
+local function added(key, later, from, last, renamed, ...)
   local words = { key, ... }
   local fixed = #words
-  for i = 1, #later, 2 do
+  for i = from, #later, 2 do
     words[#words + 1] = math.max(last, tonumber(later[i + 1]))
     words[#words + 1] = renamed and renamed(later[i]) or later[i]
     if #words > AT_ONCE or i + 2 > #later then
@@ -58,7 +58,7 @@ local function totals_followed(series, shadow, later)
   if not upto or (measure ~= 'c' and not before) then return end -- of another measure
   local more = sequence - (upto - own)
   local total = measure ~= 'c' and past + amount - before
-  added(shadow, later, tonumber(newest[2]), function(member)
+  added(shadow, later, 1, tonumber(newest[2]), function(member)
     upto, own, before, amount = taken_apart(member, measure)
     own = own > 1 and format(':%.0f', own) or ''
     if measure == 'c' then return format('%016.0f%s', upto + more, own) end
@@ -68,14 +68,18 @@ end
 
 local function extremes_followed(series, shadow, later)
   if not tonumber(later[1]) then return end -- of another measure
-  for i = 1, #later, 2 do
+  local last = tonumber(call('ZRANGE', shadow, -1, -1, 'WITHSCORES')[2])
+  local i = 1
+  repeat -- the first outdoes what it can; so do any that come no later than the shadow's last
     observe_extremes(series, shadow, tonumber(later[i + 1]), later[i], {})
-  end
+    i = i + 2
+  until i > #later or tonumber(later[i + 1]) > last
+  added(shadow, later, i, last)
 end
 
 local function values_followed(_, shadow, later)
   local last = tonumber(call('ZRANGE', shadow, -1, -1, 'WITHSCORES')[2])
-  added(shadow, later, last, nil, 'GT')
+  added(shadow, later, 1, last, nil, 'GT')
   local many = call('ZCARD', shadow) - VALUES
   if many > 0 then call('ZREMRANGEBYRANK', shadow, 0, many - 1) end
 end

@@ -17,7 +17,7 @@ import hiredis
 from features.velocity.connect import Connection
 from features.velocity.library import FunctionLibrary
 from features.velocity.observation import SeriesPlan
-from features.velocity.shape import Answer, shape_of
+from features.velocity.shape import Answer, record_text, shape_of
 from features.velocity.store import VelocityUnavailable
 from features.velocity.wire import Command, Reply, refusal
 
@@ -119,12 +119,10 @@ class ValkeyVelocityHistory:
         for write in writes:
             series.setdefault((write.kind, write.tag, write.plan.name), []).append(write)
         function = self._library.name_of("append")
-        texts: dict[int, str] = {}
         commands: list[Command] = []
         for (kind, tag, name), its_writes in series.items():
             its_writes.sort(key=_position)
-            plan = its_writes[0].plan
-            text = texts.get(id(plan)) or texts.setdefault(id(plan), shape_of([plan]).text)
+            text = record_text(its_writes[0].plan)
             entity = f"{{{kind}:{tag}}}:{name}"
             for start in range(0, len(its_writes), _WRITES_A_CALL):
                 words: list[str | int] = []
@@ -139,10 +137,8 @@ class ValkeyVelocityHistory:
     ) -> None:
         entity = f"{{{kind}:{tag}}}:{plan.name}"
         keys = (f"ts:{entity}", f"tsh:{entity}", f"tsp:{entity}")
-        text = shape_of([plan]).text
-        await self._all(
-            [("FCALL", self._library.name_of("merge"), 3, *keys, text, cut_ms)], timeout_s
-        )
+        function = self._library.name_of("merge")
+        await self._all([("FCALL", function, 3, *keys, record_text(plan), cut_ms)], timeout_s)
 
     async def shadows(self) -> AsyncIterator[tuple[str, str, str]]:
         async for keys in self._keys("tsh:*"):

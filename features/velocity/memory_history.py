@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from features.velocity.history_store import HistoryWrite, SeriesState
-from features.velocity.memory_series import SERIES_OF_MEASURE, Answer, Series
+from features.velocity.memory_series import SERIES_OF_MEASURE, UNREAD, Answer, Series
 from features.velocity.memory_store import MemoryVelocityStore
 from features.velocity.observation import SeriesPlan
 from features.velocity.store import MOST_VALUES
@@ -31,7 +31,7 @@ class MemoryVelocityHistory:
             key = (kind, tag, plan.name)
             shadow, upto = self._shadows.get(key) or (_empty(plan), -1)
             if position > upto:
-                shadow.observe(plan, at_ms, value, {})
+                shadow.observe(UNREAD, at_ms, value, {})
                 self._shadows[key] = (shadow, position)
 
     async def merge(

@@ -33,16 +33,16 @@ _TRIM_AT = 512  # stale members; fewer are not worth the move
 
 
 class _Unread(NamedTuple):
-    """A plan that reads nothing, to record only."""
+    """A plan that reads no window, to record only."""
 
     name: str = ""
     measure: str = ""
     windows_ms: tuple[int, ...] = ()
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ("",)
     retention_ms: int = 0
 
 
-_UNREAD = _Unread()
+UNREAD = _Unread()
 
 
 class Count:
@@ -72,7 +72,7 @@ class Count:
     def follow(self, live: Count, cut_ms: int) -> None:
         """Add what a series of the same measure recorded after `cut_ms`."""
         for t, value in live._later(bisect_right(live.times, cut_ms)):
-            self.observe(_UNREAD, t, value, {})
+            self.observe(UNREAD, t, value, {})
 
     def _later(self, first: int) -> Iterable[tuple[int, int | str]]:
         """Records from the given place on, in their order."""

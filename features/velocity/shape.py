@@ -62,6 +62,11 @@ class Shape(NamedTuple):
                 del answer[name]
 
 
+def record_text(plan: SeriesPlan) -> str:
+    """Give the text of a call that records in a series and reads nothing."""
+    return f"|{_MEASURES[plan.measure]}{plan.retention_ms}"
+
+
 def shape_of(plans: Sequence[SeriesPlan]) -> Shape:
     """Make the shape of a call that reads these series, in this order."""
     parts: list[str] = []

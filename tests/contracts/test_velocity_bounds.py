@@ -15,7 +15,8 @@ from tests.oracles.velocity_oracle import START_MS, observation, plan
 pytestmark = pytest.mark.asyncio
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-WINDOWS_MS = (1, 100, 5000, 60_000, 600_000, HOUR_MS, 5 * HOUR_MS, DAY_MS, 400 * DAY_MS)
+# So many that, wherever neighbours are too far apart, some window begins between them.
+WINDOWS_MS = (1, 100, *[int(1000 * 1.1**n) for n in range(70)], 400 * DAY_MS)
 IN_10_SECONDS = 10.0
 BULK = 16_000
 LIVE = 800
