@@ -27,7 +27,7 @@ from service.store_state import StoreStates
 
 CALL_SECONDS = 10.0
 PATIENCE_SECONDS = 30.0  # a store that is away for longer ends the job, which may be gone on with
-PASSES = 8
+PASSES = 4  # the first has history, the second what came meanwhile; more: it does not end
 SLACK_MS = 3_600_000
 
 OTHER_CATALOG = (

@@ -90,11 +90,11 @@ async def _insert(connection: Any, entries: list[SealedEntry], writer: bytes, se
 
 
 @asynccontextmanager
-async def history_of(dsn: str) -> AsyncIterator[LedgerHistory]:
+async def history_of(dsn: str, *, kek: bytes = KEK) -> AsyncIterator[LedgerHistory]:
     """The history of a database."""
     connection = await asyncpg.connect(dsn)
     try:
-        yield LedgerHistory(connection, Keyring(FileKek(KEK)), LOG)
+        yield LedgerHistory(connection, Keyring(FileKek(kek)), LOG)
     finally:
         await connection.close()
 

@@ -20,7 +20,16 @@ from features.event import parse_event
 from features.fields import fields_of
 from features.observe import ask
 from features.series_identity import declared_series
+from features.velocity.connection import ValkeyConnection
+from features.velocity.history_store import ValkeyVelocityHistory
 from features.velocity.memory_store import MemoryVelocityStore
+from features.velocity.observation import (
+    EntityObservation,
+    Observation,
+    SeriesPlan,
+    SeriesRead,
+)
+from service.completeness import now_ms
 from service.embedded import EmbeddedServers
 from service.ledger.reader import FoundEntry
 from service.settings import Settings
@@ -68,9 +77,9 @@ class Traffic:
         self.sent = sent  # event id -> body
         self.statuses: set[int] = set()
 
-    async def send(self, type_: str | None = None) -> dict[str, Any]:
+    async def send(self, type_: str | None = None, **parts: Any) -> dict[str, Any]:
         """Score one event of a few people, devices and networks, and return the answer."""
-        body = self._event(type_ or self._random.choice(TYPES))
+        body = self._event(type_ or self._random.choice(TYPES)) | parts
         self.sent[body["event_id"]] = body
         answer = await self._here.client.score(body)
         self.statuses.add(answer.status)
@@ -79,16 +88,17 @@ class Traffic:
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
         """Keep sending until the block ends."""
-        task = asyncio.create_task(self._run())
+        over = asyncio.Event()
+        task = asyncio.create_task(self._run(over))
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            over.set()
+            await task
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.shield(asyncio.create_task(self.send()))
+    async def _run(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            await self.send()
             await asyncio.sleep(self._random.choice((0, 0.005, 0.02)))
 
     def _event(self, type_: str) -> dict[str, Any]:
@@ -149,6 +159,39 @@ def wrong_answers(
         if later is not None:
             twin.observe_now(later)
     return differences
+
+
+async def wrong_counters(
+    here: Here, catalog: Catalog, found: list[FoundEntry], valkey_url: str
+) -> list[str]:
+    """Compare every series of every entity with what the ledger's entries make of it."""
+    tagger, twin, at_ms = here.runtime.brain.tagger, MemoryVelocityStore(), now_ms()
+    entities: dict[tuple[str, str], dict[str, SeriesPlan]] = {}
+    for one in found:
+        assert one.subject is not None
+        assert one.core is not None
+        tags, fields = one.subject["tags"], one.subject["fields"]
+        plan, name = catalog.plan(fields["event.type"]), one.entry_id.hex()
+        asked = ask(plan, tags, fields, tagger, name, one.subject["observed_ms"])
+        later = asked.recorded_by(one.core["answer"]["outcome"])
+        for observation in (asked.observation, *([] if later is None else [later])):
+            twin.observe_now(observation)
+            for kind, tag, reads in observation.entities:
+                entities.setdefault((kind, tag), {}).update({r.plan.name: r.plan for r in reads})
+    connection = ValkeyConnection(valkey_url)
+    wrong = []
+    try:
+        velocity = ValkeyVelocityHistory(connection)
+        for (kind, tag), plans in entities.items():
+            for name, plan in plans.items():
+                read = EntityObservation(kind, tag, (SeriesRead(plan, None),))
+                expected = twin.observe_now(Observation(f"read {name}", at_ms, (read,)))
+                answers = (await velocity.peek(kind, tag, plan, at_ms, 10)).answers
+                if answers != expected:
+                    wrong.append(f"{name} of {kind}: {answers}, not {expected}")
+    finally:
+        await connection.close()
+    return wrong
 
 
 async def recorded(settings: Settings) -> list[FoundEntry]:

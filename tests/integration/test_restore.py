@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import redis
 
 from features.catalog import Catalog
+from features.replay import writes_of
+from features.series_identity import declared_series
 from service.embedded import EmbeddedServers
+from service.settings import Settings
+from tests.integration.history_cases import events_of, history_of
 from tests.integration.restore_cases import (
     Traffic,
     catalog_with,
@@ -16,8 +22,9 @@ from tests.integration.restore_cases import (
     run,
     settings_for,
     wrong_answers,
+    wrong_counters,
 )
-from tests.running import service_here
+from tests.running import Here, service_here
 
 NEW = {
     "name": "email_payments",
@@ -26,6 +33,11 @@ NEW = {
     "of": "payment.amount_base_minor",
     "windows": ["1h", "30d"],
     "events": ["payment"],
+}
+# Nothing of the changed series is left of somebody about whom its new definition says nothing.
+NEVER_FAILED = {
+    "user": {"id": "u-careful", "email": "careful@example.com"},
+    "login": {"succeeded": True, "method": "password"},
 }
 
 
@@ -58,7 +70,51 @@ async def test_a_cleared_store_is_rebuilt_while_traffic_goes_on(
         assert [wrong.get(one.entry_id.hex()) for one in found[healed:]] == [None] * 80
         assert traffic.statuses == {200}
         assert wrong, "the events of the loss know nothing: the comparison sees that"
+        await _replays_what_was_counted(settings, here)
         assert (await run(settings, "status")).returncode == 0
+
+
+async def _replays_what_was_counted(settings: Settings, here: Here) -> None:
+    """History gives every event the records that the service made of it."""
+    catalog, tagger = here.runtime.brain.catalog, here.runtime.brain.tagger
+    since = dict.fromkeys(declared_series(catalog), 0)
+    counted = {
+        (one.event_key or b"").decode(): (one.subject or {})["writes"]
+        for one in await recorded(settings)
+    }
+    assert settings.postgres.url is not None
+    async with history_of(settings.postgres.url, kek=b"k" * 32) as history:
+        events = await events_of(history)
+    assert len(events) == len(counted)
+    for event in events:
+        replayed: dict[str, dict[str, object]] = {}
+        for write in writes_of(event, catalog, tagger, since):
+            replayed.setdefault(write.kind, {})[write.plan.name] = write.value
+        writes = {kind: series for kind, series in counted[event.event_tag].items() if series}
+        assert replayed == writes
+
+
+async def test_of_many_callers_at_once_nobody_is_counted_twice_or_lost(
+    servers: EmbeddedServers, fresh_valkey_url: str, fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """Twelve callers all the time, through loss and rebuild: each counter is that of the ledger."""
+    settings = settings_for(servers, tmp_path, fresh_valkey_url, fresh_postgres_url)
+    async with service_here(settings) as here:
+        callers = [Traffic(here, seed, {}) for seed in range(12)]
+        async with AsyncExitStack() as stack:
+            for caller in callers:
+                await stack.enter_async_context(caller.going_on())
+            await asyncio.sleep(1)
+            with redis.Redis.from_url(fresh_valkey_url) as client:
+                client.flushdb()
+            while not here.runtime.completeness.gaps().everything_lost:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            done = await run(settings, "rebuild")
+            assert done.returncode == 0, done.stderr
+        found = await recorded(settings)
+        wrong = await wrong_counters(here, here.runtime.brain.catalog, found, fresh_valkey_url)
+        assert wrong == []
+        assert {status for caller in callers for status in caller.statuses} == {200}
 
 
 async def test_a_new_and_a_changed_series_are_offered_once_they_are_backfilled(
@@ -75,6 +131,8 @@ async def test_a_new_and_a_changed_series_are_offered_once_they_are_backfilled(
         traffic = Traffic(here, 2, sent)
         for _ in range(120):
             assert "velocity" not in (await traffic.send())["degraded"]
+        for _ in range(3):
+            await traffic.send("login", **NEVER_FAILED)
     changed["where"] = "login.succeeded == false"
     after = catalog_with(tmp_path / "after.yaml", NEW, changed)
     settings = first.model_copy(update={"catalog": after})
@@ -85,22 +143,23 @@ async def test_a_new_and_a_changed_series_are_offered_once_they_are_backfilled(
         assert "velocity" not in (await traffic.send("checkout"))["degraded"]
         report = json.loads((await run(settings, "status", "--json")).stdout)
         assert report["state"] == "incomplete"
-        assert [n for n, one in report["series"].items() if not one["complete"]] == [
-            "email_payments",
-            "email_logins",
-        ]
+        incomplete = {name for name, one in report["series"].items() if not one["complete"]}
+        assert incomplete == {"email_payments", "email_logins"}
         async with traffic.going_on():
             done = await run(settings, "backfill")
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("done")
         begin = len(await recorded(settings))
+        await traffic.send("login", **NEVER_FAILED)
         for _ in range(80):
             assert "velocity" not in (await traffic.send())["degraded"]
         found = await recorded(settings)
+        assert found[begin].subject is not None
+        assert found[begin].subject["facts"]["email_logins_1h"] == 0
         offered = [one.subject["facts"] for one in found[:begin] if one.subject is not None]
         payment = next(facts for facts in offered[120:] if facts["event.type"] == "payment")
         assert not any(name.startswith("email_payments") for name in payment)
         wrong = wrong_answers(here, Catalog.load(after), found, sent)
-        assert [wrong.get(one.entry_id.hex()) for one in found[begin:]] == [None] * 80
+        assert [wrong.get(one.entry_id.hex()) for one in found[begin:]] == [None] * 81
         nothing = await run(settings, "backfill")
         assert "nothing to do" in nothing.stdout
