@@ -36,7 +36,8 @@ CATALOG = """
 series:
   - {name: user_logins, entity: user, measure: count, windows: [1s], events: [login],
      read_by: [checkout]}
-  - {name: user_ips, entity: user, measure: distinct, of: ip, windows: [1s, 1d], events: [login]}
+  - {name: user_ips, entity: user, measure: distinct, of: ip, windows: [1s, 1d], events: [login],
+     read_by: [checkout]}
   - {name: user_granted, entity: user, measure: count, windows: [1d], events: [login],
      outcomes: [approve]}
   - {name: user_first_seen, entity: user, measure: first_seen, windows: [1d], events: [login]}
@@ -98,17 +99,43 @@ def test_an_outcome_counts_for_later_events_only(small: Catalog) -> None:
 
 
 def test_what_a_type_does_not_read_is_unknown(small: Catalog) -> None:
-    """A type that only reads gets the count, not the other series; an unknown type gets nothing."""
+    """A type that only reads gets no more than it reads; an unknown type gets nothing."""
     events = logins(0) + [event._replace(position=1) for event in logins(5, type_="checkout")]
     events += [event._replace(position=2) for event in logins(6, type_="no_such_type")]
-    assert computed(small, events)[1:] == [{"user_logins_1s": 1}, {}]
+    assert computed(small, events)[1:] == [
+        {"user_logins_1s": 1, "user_ips_1s": 1, "user_ips_1d": 1, "user_logins_share": 1.0},
+        {},
+    ]
 
 
-def test_clocks_that_run_back_stand_still_for_an_entity(small: Catalog) -> None:
+@pytest.mark.parametrize("cuts", [(), (1,)])
+def test_clocks_that_run_back_stand_still_for_an_entity(
+    small: Catalog, cuts: tuple[int, ...]
+) -> None:
     """An event observed before the last record of its entity reads at the time of that record."""
-    known = computed(small, logins(5000, 3900))
+    known = computed(small, logins(5000, 3900), *cuts)
     assert known[1]["user_logins_1s"] == 1
     assert known[1]["user_first_seen_seconds"] == 0.0
+
+
+def test_a_read_leaves_no_time_behind(small: Catalog) -> None:
+    """After a read that was too late to see anything, an earlier event sees it again."""
+    late = logins(0, 1500, type_="checkout")[1]
+    known = computed(small, [logins(0)[0], late, logins(0, 0, 500)[2]])
+    assert [one["user_ips_1s"] for one in known] == [0, 0, 1]
+    assert [one["user_logins_1s"] for one in known] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2)])
+def test_an_entity_is_forgotten_after_exactly_its_retention(
+    small: Catalog, cuts: tuple[int, ...]
+) -> None:
+    """Silent for a day less a millisecond it is known, silent for a day it is new."""
+    known = computed(small, logins(0, DAY_MS - 1, DAY_MS), *cuts)
+    assert [one.get("user_first_seen_seconds") for one in known] == [None, 86_399.999, 86_400.0]
+    anew = computed(small, logins(0, DAY_MS, DAY_MS + 5), *cuts)
+    assert [one.get("user_first_seen_seconds") for one in anew] == [None, None, 0.005]
+    assert [one["user_is_new"] for one in anew] == [True, True, False]
 
 
 def test_distinct_says_at_least_from_its_limit_on(small: Catalog) -> None:
