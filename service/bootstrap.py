@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -21,6 +22,7 @@ from features.profiles.store import ProfileStore
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import Connection, connect
 from features.velocity.valkey_store import ValkeyVelocityStore
+from features.warm import warm
 from rules.engine import Engine
 from rules.policy import Policy
 from rules.reasons import Reasons
@@ -112,6 +114,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     budget_seconds = settings.http.budget_ms / 1000
     velocity_seconds = min(settings.valkey.budget_ms, settings.http.budget_ms / 2) / 1000
     brain = load_brain(settings, keys)
+    warm(datetime.now(UTC).year)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
