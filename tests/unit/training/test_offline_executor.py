@@ -138,6 +138,14 @@ def test_an_entity_is_forgotten_after_exactly_its_retention(
     assert [one["user_is_new"] for one in anew] == [True, True, False]
 
 
+def test_a_value_is_known_again_in_a_later_chunk(small: Catalog) -> None:
+    """The same address before and after a cut is one address."""
+    known = computed(small, logins(0, 10, 20, ips=["a", "b", "a"]), 1, 2)
+    assert [one["user_ips_1d"] for one in known] == [0, 1, 2]
+    known = computed(small, logins(0, 10, 20, ips=["a", "a", "b"]), 1, 2)
+    assert [one["user_ips_1d"] for one in known] == [0, 1, 1]
+
+
 def test_distinct_says_at_least_from_its_limit_on(small: Catalog) -> None:
     """As many different values as the store keeps are told apart, and no more."""
     size = MOST_VALUES + 3
