@@ -38,12 +38,14 @@ async def test_a_time_that_rounds_into_the_next_second_keeps_its_place(
 ) -> None:
     """999.7 ms is 1000 ms as windows count it, and comes after 999 ms, whatever the page is."""
     monkeypatch.setattr(service.history.reader, "PAGE_ENTRIES", 1)
-    times = [START + ms(at) for at in (999.7, 999.0, 1000.0, 1001.0, 2000.0)]
-    await store(fresh_postgres_url, [entry(at) for at in times])
+    drafts = [entry(START + ms(at)) for at in (1000.0, 999.7, 999.0, 1001.0, 2000.0)]
+    await store(fresh_postgres_url, drafts)
     async with history_of(fresh_postgres_url) as history:
         events = await events_of(history)
     begin = round(START.timestamp() * 1000)
     assert [event.observed_ms - begin for event in events] == [999, 1000, 1000, 1001, 2000]
+    order = [(drafts[index].event_key or b"").decode() for index in (2, 0, 1, 3, 4)]
+    assert [event.event_tag for event in events] == order
 
 
 async def test_an_event_is_what_was_sealed(fresh_postgres_url: str) -> None:

@@ -19,7 +19,7 @@ from features.catalog import Catalog
 from features.history import COLUMNS
 from features.series_identity import declared_series
 from features.tags import Tagger, derive_tag_keys
-from features.velocity.connection import ValkeyConnection
+from features.velocity.connect import Connection, connect
 from features.velocity.history_store import ValkeyVelocityHistory
 from service.completeness import known_series, now_ms
 from service.history.extract import ExtractError, extract
@@ -31,6 +31,7 @@ from service.ledger.keys import FileKek, Keyring
 from service.ledger.spool import Spool
 from service.store_state import StoreStates
 from tests.integration.history_cases import KEK, START, entry, history_of, store
+from tests.valkey_cluster import ValkeyCluster
 
 CATALOG = Catalog.load()
 OURS = {"catalog": CATALOG.version}
@@ -48,7 +49,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 class Bench:
     """A restorer on stores of its own; `on_read` and `on_merged` happen in mid-work."""
 
-    def __init__(self, dsn: str, connection: ValkeyConnection, history: Any) -> None:
+    def __init__(self, dsn: str, connection: Connection, history: Any) -> None:
         self.dsn = dsn
         self.states = StoreStates(connection)
         self.velocity = ValkeyVelocityHistory(connection)
@@ -89,7 +90,7 @@ async def _settled() -> None:
 
 @asynccontextmanager
 async def bench(dsn: str, valkey_url: str, **more: Any) -> AsyncIterator[Bench]:
-    connection = ValkeyConnection(valkey_url)
+    connection = connect(valkey_url)
     try:
         async with history_of(dsn) as history:
             yield Bench(dsn, connection, history)
@@ -141,6 +142,29 @@ async def test_what_was_missed_is_counted_without_a_moment_of_doubt(
 
 def _is_marked(client: redis.Redis, life: bytes) -> None:
     assert all(client.get(key) == life for key in client.scan_iter("ts:{alive:*"))
+
+
+async def test_a_primary_of_a_cluster_that_lost_everything_gets_it_back(
+    fresh_postgres_url: str,
+) -> None:
+    """What the others kept is replaced by the same; what was lost is there again."""
+    users = [f"{number:022d}" for number in range(40)]
+    drafts = [
+        entry(one.observed_at, tags={"user": users[n % 40]}, versions=OURS)
+        for n, one in enumerate(checkouts(120))
+    ]
+    await store(fresh_postgres_url, drafts)
+    plan = declared_series(CATALOG)["user_orders"].plan
+    with ValkeyCluster() as cluster:
+        async with bench(fresh_postgres_url, cluster.url) as one:
+            await one.rebuild()
+            with redis.Redis(port=cluster.primaries()[1].port) as client:
+                client.flushall()
+            assert not (await one.states.read()).is_whole
+            await one.rebuild()
+            assert (await one.states.read()).is_whole
+            states = [await one.velocity.peek("user", user, plan, now_ms(), 5) for user in users]
+    assert {state.answers["user_orders_30d"] for state in states} == {3}
 
 
 async def test_events_that_another_catalog_counted_after_the_cut_are_refused(
