@@ -8,20 +8,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pyarrow.parquet as pq
 import pytest
 import redis
+import yaml
 
 import service.completeness
 import service.history.cut
 import service.history.restore
-from features.catalog import Catalog
+from features.catalog import DEFAULT_PATH, Catalog
 from features.history import COLUMNS
 from features.series_identity import declared_series
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import Connection, connect
 from features.velocity.history_store import ValkeyVelocityHistory
-from service.completeness import known_series, now_ms
+from service.completeness import Completeness, known_series, now_ms
 from service.history.extract import ExtractError, extract
 from service.history.reader import Span
 from service.history.restore import Restorer
@@ -36,6 +38,7 @@ from tests.valkey_cluster import ValkeyCluster
 CATALOG = Catalog.load()
 OURS = {"catalog": CATALOG.version}
 USER = f"{1:022d}"
+NOT_THERE = "user_campaign_redemptions"
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +54,7 @@ class Bench:
 
     def __init__(self, dsn: str, connection: Connection, history: Any) -> None:
         self.dsn = dsn
+        self.connection = connection
         self.states = StoreStates(connection)
         self.velocity = ValkeyVelocityHistory(connection)
         self.lines: list[str] = []
@@ -165,6 +169,44 @@ async def test_a_primary_of_a_cluster_that_lost_everything_gets_it_back(
             assert (await one.states.read()).is_whole
             states = [await one.velocity.peek("user", user, plan, now_ms(), 5) for user in users]
     assert {state.answers["user_orders_30d"] for state in states} == {3}
+
+
+async def test_what_was_lost_a_moment_ago_is_in_the_history(
+    fresh_postgres_url: str, fresh_valkey_url: str
+) -> None:
+    """Live records speak only of the time after the loss: the cut is never before it."""
+    now = datetime.now(UTC)
+    tags = {"user": USER}
+    drafts = [entry(now - timedelta(milliseconds=n), tags=tags, versions=OURS) for n in range(5)]
+    await store(fresh_postgres_url, drafts)
+    async with bench(fresh_postgres_url, fresh_valkey_url) as one:
+        await one.rebuild()
+        assert (await one.orders())["user_orders_30d"] == 5
+
+
+async def test_a_worker_that_does_not_record_a_series_takes_it_back(
+    fresh_postgres_url: str,
+    fresh_valkey_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An idle service with another catalog is noticed too: the series is not called complete."""
+    monkeypatch.setattr(service.completeness, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(service.history.restore, "LOOK_SECONDS", 0.5)
+    await store(fresh_postgres_url, checkouts(3))
+    content = yaml.safe_load(DEFAULT_PATH.read_text("utf-8"))
+    content["series"] = [one for one in content["series"] if one["name"] != NOT_THERE]
+    older = tmp_path / "older.yaml"
+    older.write_text(yaml.safe_dump(content), encoding="utf-8")
+    async with bench(fresh_postgres_url, fresh_valkey_url) as one:
+        await one.begin(NOT_THERE)
+        async with (
+            asyncpg.create_pool(fresh_postgres_url, min_size=0, max_size=1) as pool,
+            Completeness(one.connection, Catalog.load(older), pool),
+        ):
+            with pytest.raises(RestoreError, match="another catalog"):
+                await one.backfill()
+        assert NOT_THERE not in (await one.states.read()).series
 
 
 async def test_events_that_another_catalog_counted_after_the_cut_are_refused(
