@@ -108,6 +108,12 @@ def test_what_a_type_does_not_read_is_unknown(small: Catalog) -> None:
     ]
 
 
+def test_an_event_that_names_nobody_knows_nothing(small: Catalog) -> None:
+    """Without the entity there is no count, and nobody is new."""
+    nobody = logins(0)[0]._replace(tags={"ip": "ip"})
+    assert computed(small, [nobody]) == [{}]
+
+
 @pytest.mark.parametrize("cuts", [(), (1,)])
 def test_clocks_that_run_back_stand_still_for_an_entity(
     small: Catalog, cuts: tuple[int, ...]
