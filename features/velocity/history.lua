@@ -91,10 +91,8 @@ local function seen_followed(series, live, shadow, cut)
   local past_first, past_last = match(call('GET', shadow), '^(%d+) (%d+)$')
   past_first, past_last = tonumber(past_first), tonumber(past_last)
   last = math.max(last, past_last)
-  -- A live record before the cut tells that there was no gap up to it.
-  if first <= cut or first - past_last < series.retention then
-    first = past_first
-  end
+  -- No gap between past and live, and none within live: seen since the first of the past.
+  if first - past_last < series.retention then first = past_first end
   call('SET', shadow, format('%.0f %.0f', first, last))
 end
 

@@ -253,8 +253,7 @@ class FirstSeen:
         last = live.times[-1]
         if last <= cut_ms:
             return
-        # A live record before the cut tells that there was no gap up to it.
-        if live.first > cut_ms and live.first - self.times[-1] >= self.retention_ms:
+        if live.first - self.times[-1] >= self.retention_ms:  # a gap between past and live
             self.first = live.first
         self.times[:] = (max(last, self.times[-1]),)
 

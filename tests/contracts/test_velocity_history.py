@@ -86,6 +86,16 @@ async def test_live_records_follow_the_past(
         assert await seen(store, tag, at_ms) == expected(PAST + LATER, at_ms), at_ms
 
 
+async def test_what_history_does_not_have_is_dropped_up_to_the_cut(
+    store: VelocityStore, history: VelocityHistory, tag: str
+) -> None:
+    """A record whose event the past no longer has, as when a person was forgotten."""
+    await live(store, tag, [(700, 8), (750, 9)])
+    await history.append(writes(tag, PAST[:3]), IN_TIME)
+    await merge(history, tag, 750)
+    assert await seen(store, tag, 800) == expected(PAST[:3], 800)
+
+
 async def test_a_chunk_that_comes_again_changes_nothing(
     store: VelocityStore, history: VelocityHistory, tag: str
 ) -> None:

@@ -53,8 +53,8 @@ async def test_extremes_leave_the_window_one_by_one(store: VelocityStore, tag: s
 
 async def test_one_amount_outdoes_any_number_before_it(store: VelocityStore, tag: str) -> None:
     """40 falling amounts and then a middling one: the greater half stays, the rest is gone."""
-    await record(store, tag, *[(10 * n, 100 - n) for n in range(40)], (400, 80))
-    for since, greatest in ((0, 100), (100, 90), (190, 81), (191, 80), (390, 80), (400, 80)):
+    await record(store, tag, *[(10 * n, 200 - 2 * n) for n in range(40)], (400, 161))
+    for since, greatest in ((0, 200), (100, 180), (190, 162), (191, 161), (390, 161), (400, 161)):
         series = plan("max", 400 - since + 1, 10_000, name="max")
         one = observation(f"s{since}", 400, (series, None), tag=tag)
         answer = await store.observe(one, IN_A_SECOND)

@@ -129,6 +129,20 @@ async def test_a_merged_series_lives_as_long_as_a_live_one(connection: ValkeyCon
     assert len((await connection.call(("KEYS", "*"), timeout_s=1))[0]) == len(SERIES)
 
 
+async def test_a_merge_keeps_no_more_values_than_may_be(connection: ValkeyConnection) -> None:
+    """9,000 values of the past and 9,000 live ones: the 16,384 seen last stay."""
+    history, series = ValkeyVelocityHistory(connection), plan("distinct", HOUR_MS)
+    for first in (9_000, 0):
+        writes = [
+            HistoryWrite("user", "t", series, n, START_MS + n, f"v{n}")
+            for n in range(first, first + 9_000)
+        ]
+        await history.append(writes, 5.0)
+        await history.merge("user", "t", series, START_MS + 8_999, 1.0)
+    state = await history.peek("user", "t", series, START_MS + 18_000, 1.0)
+    assert (state.members, state.first_ms) == (16_384, START_MS + 18_000 - 16_384)
+
+
 async def test_a_shadow_without_its_position_begins_again(connection: ValkeyConnection) -> None:
     """As after an eviction: what is left of it is not known to be whole."""
     history, series = ValkeyVelocityHistory(connection), SERIES[0]
