@@ -55,6 +55,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Ran:
         ["profiles", "validate", *var],
         ["profiles", "materialize", *var],
         ["profiles", "status", *var],
+        ["profiles", "join", "--history", str(history), "--out", str(base / "joined"), *var],
     ]
     listed = base / "commands.json"
     listed.write_text(json.dumps(commands))
@@ -74,7 +75,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Ran:
 
 def test_the_commands_lead_from_a_history_to_profiles_that_decisions_read(ran: Ran) -> None:
     """Build, validate and materialize succeed in this order, and the marker names the build."""
-    assert [one["code"] for one in ran.commands] == [0, 1, 0, 1, 0, 0, 0, 0], ran.commands
+    assert [one["code"] for one in ran.commands] == [0, 1, 0, 1, 0, 0, 0, 0, 0], ran.commands
     with redis.Redis.from_url(ran.url) as client:
         text = client.get(MARKER_KEY)
     assert isinstance(text, bytes)
@@ -110,3 +111,11 @@ def test_nothing_leaves_this_machine(ran: Ran) -> None:
     pages = list((ran.var / "profiles" / "docs").glob("*.html"))
     assert len(pages) == 3
     assert not [page for page in pages if "http" in page.read_text("utf-8")]
+
+
+def test_training_gets_a_table_with_a_row_for_each_event(ran: Ran) -> None:
+    """`join` writes the profiles that each event of the history would have met."""
+    table = pl.read_parquet(ran.var.parent / "joined")
+    assert table.height == pl.read_parquet(ran.var.parent / "history.parquet").height
+    assert table.columns[:3] == ["event_tag", "observed_ms", "profile_user_tenure_days"]
+    assert 0.2 < table["profile_user_tenure_days"].is_not_null().mean() < 1.0  # type: ignore[operator]

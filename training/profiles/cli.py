@@ -1,4 +1,4 @@
-"""Which commands make profiles? `touchstone profiles build | validate | materialize | status`.
+"""Which commands make profiles? `touchstone profiles build | validate | …`.
 
 What they need is imported when they run: Feast takes four seconds, Great Expectations three.
 Invariant: nothing is materialised that has not passed its gates in the same command.
@@ -17,6 +17,7 @@ import typer
 from service.cli.options import Var
 
 if TYPE_CHECKING:
+    from features.catalog import ProfileFeature
     from service.settings import Settings
     from training.labels import Labels
     from training.profiles.layout import Build, Layout
@@ -119,6 +120,27 @@ def materialize(
 
 
 @profiles_app.command()
+def join(
+    history: Annotated[
+        Path, typer.Option(exists=True, help="The history that the build was made of")
+    ],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Parquet file to write")],
+    name: BuildName = None,
+    var: Var = None,
+) -> None:
+    """Write the profiles that each event of a history would have met when it was decided."""
+    from training.console import bar, messages, results
+    from training.profiles.join import join_history
+
+    settings, layout = _opened(var)
+    chosen = _chosen(layout, name)
+    with bar(messages(), f"Joining {chosen.name}", 1) as done:
+        rows = join_history(history, layout.directory(chosen.name), _wanted(settings), out)
+        done(1)
+    results().print(f"Profiles of {rows} events: {out}", highlight=False, soft_wrap=True)
+
+
+@profiles_app.command()
 def status(var: Var = None) -> None:
     """Show which build decisions read, how old it is, and what else there is."""
     from training.console import results
@@ -163,6 +185,12 @@ def _labels(settings: Settings, path: Path, delays: Path | None) -> Labels:
     ensure_keys(settings)
     tagger = Tagger(derive_tag_keys(read_keys(settings).tag))
     return read_labels(path, tagger, read_delays(delays or DELAYS))
+
+
+def _wanted(settings: Settings) -> tuple[ProfileFeature, ...]:
+    from training.command_train import catalog_of
+
+    return catalog_of(settings).profiles
 
 
 def _chosen(layout: Layout, name: str | None) -> Build:

@@ -31,12 +31,14 @@ CHARGEBACK = "chargeback"
 """The source of labels (`label_delays.yaml`) that counts as one."""
 
 
-def read_history(path: Path, before_ms: int) -> pl.DataFrame:
-    """Read what profiles need of the events observed before a time, in order.
+def read_history(path: Path, before_ms: int | None) -> pl.DataFrame:
+    """Read what profiles need of the events observed before a time (None: of all), in order.
 
     `path` is a Parquet file, or a directory of them. Raises `HistoryUnusable`.
     """
-    events = _read(path, NEEDED).filter(pl.col("observed_ms") < before_ms)
+    events = _read(path, NEEDED)
+    if before_ms is not None:
+        events = events.filter(pl.col("observed_ms") < before_ms)
     found = events.sort("observed_ms", "position").collect()
     if found.is_empty():
         raise HistoryUnusable(f"{path} holds no event before the time asked for")

@@ -17,6 +17,7 @@ import polars as pl
 
 from features.profiles.schema import VIEWS
 from features.profiles.store import Wanted
+from training.profiles.history_file import read_history
 from training.profiles.repo import open_store
 
 # Feast's file store meets each event with every snapshot of its entity before it picks one.
@@ -62,6 +63,21 @@ def join_profiles(events: pl.DataFrame, build: Path, wanted: Sequence[Wanted]) -
         )
         joined = joined.join(renamed, on=[tag, "observed_ms"], how="left", maintain_order="left")
     return joined
+
+
+def join_history(history: Path, build: Path, wanted: Sequence[Wanted], out: Path) -> int:
+    """Write event_tag, observed_ms and the profile features of each event of a history file.
+
+    Returns the number of events. Raises `HistoryUnusable`.
+    """
+    events = read_history(history, before_ms=None).select(
+        "event_tag", "observed_ms", *(f"tag.{view.entity}" for view in VIEWS.values())
+    )
+    table = join_profiles(events, build, wanted)
+    part = out.with_name(f"{out.name}.part")
+    table.select("event_tag", "observed_ms", *(row.name for row in wanted)).write_parquet(part)
+    part.replace(out)
+    return table.height
 
 
 def _answers(

@@ -19,6 +19,7 @@ from features.profiles.schema import (
     WINDOW_DAYS,
     ProfileView,
 )
+from training.profiles.segments import segment, shop_baskets
 
 DAY_MS = 86_400_000
 _WINDOW_MS = WINDOW_DAYS * DAY_MS
@@ -52,7 +53,7 @@ def profile_rows(
         for total in ("orders", "spend", "returns", "coupons")
     )
     rows = _with_chargebacks(rows, history, chargebacks, view)
-    rows = _named(rows.join(_shop_baskets(history, at), on="at", how="left"))
+    rows = _named(rows.join(shop_baskets(history, at), on="at", how="left"))
     return rows.select(
         pl.col("tag").alias(view.entity),
         _time("at").alias("event_timestamp"),
@@ -183,22 +184,6 @@ def _with_chargebacks(
     return rows.with_columns(chargebacks_lifetime=known, chargebacks_90d=known - earlier)
 
 
-def _shop_baskets(history: pl.DataFrame, at: pl.DataFrame) -> pl.DataFrame:
-    """Return the median basket of the whole shop in the 90 days before each time."""
-    went_ahead = pl.col("outcome").is_null() | (pl.col("outcome") != "decline")
-    orders = history.filter((pl.col("event.type") == "checkout") & went_ahead).select(
-        "observed_ms", amount=pl.col("order.amount_base_minor").cast(pl.Float64)
-    )
-    times = at["at"].unique().sort()
-    places = orders["observed_ms"].search_sorted(times, side="left")
-    starts = orders["observed_ms"].search_sorted(times - _WINDOW_MS, side="left")
-    medians = [
-        orders["amount"].slice(start, end - start).median()
-        for start, end in zip(starts, places, strict=True)
-    ]
-    return pl.DataFrame({"at": times, "shop_basket": pl.Series(medians, dtype=pl.Float64)})
-
-
 def _named(rows: pl.DataFrame) -> pl.DataFrame:
     """Give what was counted its names in the schema."""
     orders = pl.col("orders")
@@ -217,35 +202,10 @@ def _named(rows: pl.DataFrame) -> pl.DataFrame:
         hour_spread=pl.when(is_usual).then((1 - length).clip(0.0, 1.0)),
         order_age_days=(pl.col("at") - pl.col("order_ms")) / DAY_MS,
     )
-    return named.with_columns(rfm_segment=_segment()).with_columns(
+    return named.with_columns(rfm_segment=segment()).with_columns(
         rfm_segment_name=pl.col("rfm_segment").replace_strict(
             list(range(len(RFM_SEGMENTS))), list(RFM_SEGMENTS), return_dtype=pl.String
         )
-    )
-
-
-def _segment() -> pl.Expr:
-    """Give the place in `RFM_SEGMENTS`, whose remarks say what each means."""
-    orders, days = pl.col("orders"), pl.col("order_age_days")
-    place = {name: pl.lit(number, pl.Int64) for number, name in enumerate(RFM_SEGMENTS)}
-    is_loyal = pl.col("orders_90d") >= 5
-    spends_more = pl.col("basket_median_minor") > pl.col("shop_basket")
-    return (
-        pl.when(orders == 0)
-        .then(place["none"])
-        .when(days > 180)
-        .then(place["dormant"])
-        .when((orders == 1) & (days > 30))
-        .then(place["one_off"])
-        .when(orders == 1)
-        .then(place["new"])
-        .when(days > 90)
-        .then(place["at_risk"])
-        .when(is_loyal & spends_more)
-        .then(place["champion"])
-        .when(is_loyal)
-        .then(place["loyal"])
-        .otherwise(place["regular"])
     )
 
 
