@@ -74,8 +74,9 @@ def compute_features(
             written += frame.height
             if progress is not None:
                 progress(min((number + 1) * history.chunk_rows, history.rows))
-        if writer is None:
-            raise HistoryUnusable(f"{history.path} holds no events")
+        if writer is None or not written:
+            before = "" if until_ms is None else " before the time asked for"
+            raise HistoryUnusable(f"{history.path} holds no events{before}")
         if beside is not None:
             beside.close()
         writer.close()

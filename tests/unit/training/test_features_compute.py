@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from service.cli import build_app
 from service.settings import Settings
 from training.labels import LabelLeak, LabelsUnusable
-from training.offline.errors import EventsUnusable, OutputUnusable
+from training.offline.errors import EventsUnusable, HistoryUnusable, OutputUnusable
 from training.offline.job import Job, run_job
 from training.simulator.stream import Traffic, simulate
 
@@ -62,9 +62,13 @@ def test_the_future_has_no_effect(tmp_path: Path) -> None:
     ]
     before = [one for one in some if datetime.fromisoformat(one["occurred_at"]) < CUT]
     plain, _ = run(tmp_path, events=(events_at(tmp_path / "a.jsonl", before),), as_of=CUT)
-    planted, _ = run(tmp_path, events=(events_at(tmp_path / "b.jsonl", some + again),), as_of=CUT)
+    path = events_at(tmp_path / "b.jsonl", some + again)
     assert plain.height == len(before)
-    assert planted.equals(plain)
+    for chunk_rows in (250_000, 50):
+        planted, _ = run(tmp_path, events=(path,), as_of=CUT, chunk_rows=chunk_rows)
+        assert planted.equals(plain)
+    with pytest.raises(HistoryUnusable, match="holds no events before the time asked for"):
+        run(tmp_path, events=(path,), as_of=SINCE - timedelta(days=1))
 
 
 def test_an_event_has_no_effect_on_its_own_features(tmp_path: Path) -> None:
