@@ -14,12 +14,12 @@ PAGE = (ROOT / "features" / "feast_repo" / "README.md").read_text("utf-8")
 
 def test_each_sentence_names_a_test_that_there_is() -> None:
     """What can be relied on is backed by tests, each of which exists."""
-    named = re.findall(r"^\| [^|]+ \| `([^`:]+)::(test_\w+)` \|$", PAGE, re.M)
+    named = re.findall(r"^\| [^|]+ \| `([^`:]+)::(test_\w+)` \|$", PAGE, re.MULTILINE)
     assert len(named) >= 10
     missing = [
         f"{file}::{test}"
         for file, test in named
-        if not re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.M)
+        if not re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
     ]
     assert missing == []
 
