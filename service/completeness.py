@@ -26,7 +26,8 @@ from features.series_identity import Declared, declared_series
 from features.velocity.connect import Connection
 from features.velocity.connection import ValkeyConnection
 from features.velocity.store import VelocityUnavailable
-from service.history.reader import has_events
+from service.heartbeat import Heartbeat
+from service.history.reader import Span, count_entries, has_events
 from service.ledger.drain import AWAY
 from service.store_state import Known, StoreState, StoreStates
 
@@ -36,6 +37,9 @@ LOOK_SECONDS = 1.0
 # After a loss of the connection knowledge is withheld until the next look, so it comes soon.
 DOUBT_SECONDS = 0.05
 LEDGER_SECONDS = 1.0
+# A store that forgot more than this (a snapshot of some time ago) counts as lost; less is missed.
+FORGIVEN_MS = 60_000
+COUNT_SECONDS = 30.0
 # After these the server on the other side may be another one, or the same without its memory.
 _DOUBTFUL = frozenset({"lost", "refused", "stalled", "loading", "moved", "readonly"})
 
@@ -64,6 +68,7 @@ class Completeness:
         self._states = StoreStates(connection)
         # A cluster that lost one server goes on knowing what the others have.
         self._is_one_server = isinstance(connection, ValkeyConnection)
+        self._heartbeat = Heartbeat(self._states, is_one_server=self._is_one_server)
         self._declared = declared_series(catalog)
         self._pool = pool
         self._gap = ALL_GONE
@@ -134,7 +139,12 @@ class Completeness:
     async def _corrected(self, state: StoreState) -> StoreState:
         """Take back what the store says of series that this process records in another way."""
         if not state.is_whole:
+            self._heartbeat.forget()
             return state
+        forgot_ms = await self._heartbeat.beat(now_ms())
+        if forgot_ms is not None:
+            await self._note_forgotten(forgot_ms)
+            return await self._states.read()
         other = [
             name
             for name, known in state.series.items()
@@ -154,6 +164,19 @@ class Completeness:
             await self._states.add_missed(missed, now_ms())
         kept = {name: known for name, known in state.series.items() if name not in other}
         return state._replace(series={**kept, **shorter})
+
+    async def _note_forgotten(self, since_ms: int) -> None:
+        """Say what a store lacks that went back in time."""
+        log.error("the velocity store forgot what it was told since %d (Unix ms)", since_ms)
+        if now_ms() - since_ms > FORGIVEN_MS:
+            await self._states.end_life()
+            return
+        count = 1
+        with contextlib.suppress(asyncpg.PostgresError, *AWAY):
+            async with self._pool.acquire(timeout=LEDGER_SECONDS) as connection:
+                async with asyncio.timeout(COUNT_SECONDS):
+                    count = await count_entries(connection, Span(since_ms, None))
+        await self._states.add_missed(max(count, 1), since_ms)
 
     async def _is_empty(self) -> bool:
         """Say whether the ledger has no event; once it has one, it is not asked again."""

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 import orjson
-from pydantic import ValidationError
 
 from features.entities import (
     ENTITY_KINDS,
@@ -82,7 +81,7 @@ def _normal(kind: str, value: str) -> str:
 def _place(value: str) -> str:
     try:
         place = normal_address(Address.model_validate(orjson.loads(value)))
-    except ValidationError:
+    except ValueError:  # not JSON, or no address; its text repeats the value
         place = None
     if place is None:
         raise BadEntity("give an address as the JSON object that events have, with `line1`")

@@ -4,6 +4,7 @@ The wire format, in Valkey, without identifiers:
 
 - `ts:{alive:N}:marker`, 64 of them, each in another 64th of the hash slots: the id of the store's
   life. A server of a cluster that came back empty lost some, a lost or cleared store all of them.
+- `ts:{alive:N}:beat`, of one or sixteen of them: a number that only grows (`heartbeat.py`).
 - `ts:{know}:state`, a hash: `life`, the id that every marker must have; `series:NAME`, for a series
   that is complete: `<definition> <complete since, ms> <kept, ms>`; `missed` and `missed_since_ms`,
   events of the ledger that the counters may lack, because the store did not answer in time.
@@ -122,14 +123,22 @@ class StoreStates:
         """Name the life that markers must show."""
         await self.call(("HSET", STATE_KEY, "life", life))
 
-    async def add_missed(self, count: int, now_ms: int) -> None:
+    async def add_missed(self, count: int, since_ms: int) -> None:
         """Note that counters may lack events that the ledger has; a negative number: no more."""
         _, total = await self.call(
-            ("HSETNX", STATE_KEY, "missed_since_ms", now_ms),
+            ("HSETNX", STATE_KEY, "missed_since_ms", since_ms),
             ("HINCRBY", STATE_KEY, "missed", count),
         )
         if total <= 0:
             await self.call(("HDEL", STATE_KEY, "missed", "missed_since_ms"))
+
+    async def end_life(self) -> None:
+        """Say that the store is lost, though its markers are there."""
+        await self.call(("HDEL", STATE_KEY, "life"))
+
+    async def count_up(self, keys: Sequence[str]) -> list[Reply]:
+        """Add one to each of the numbers and return them."""
+        return await self.call(*[("INCR", key) for key in keys])
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete keys."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from features.catalog import DEFAULT_PATH, Catalog
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import Connection, connect
+from features.velocity.store import VelocityUnavailable
 from service.cli.database import CONNECT_SECONDS, DatabaseError
 from service.history.reader import LedgerHistory
 from service.ledger.keys import FileKek, Keyring
@@ -41,7 +42,7 @@ def with_stores(settings: Settings, act: Callable[[Stores], Awaitable[Result]]) 
     """Run `act` with both stores and return its result.
 
     Raises `CatalogError`, `DatabaseError`, `EmbeddedError`, `KeyFileError`, `MigrationError` and
-    what `act` raises; of PostgreSQL's errors `DatabaseError`.
+    what `act` raises; for a store that is away `DatabaseError`.
     """
     from service.embedded import attach_or_start
 
@@ -87,6 +88,8 @@ async def _run(
             )
         finally:
             await database.close(timeout=CONNECT_SECONDS)
+    except VelocityUnavailable as error:
+        raise DatabaseError(f"the velocity store cannot be used: {error}") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         text = str(error).strip() or type(error).__name__
         raise DatabaseError(f"PostgreSQL cannot be used: {text}") from error

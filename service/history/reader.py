@@ -108,7 +108,7 @@ class LedgerHistory:
 
     async def count(self, span: Span) -> int:
         """Return how many entries a span has, within a second and with those to be skipped."""
-        return int(await self._connection.fetchval(_COUNT, *span.seconds()))
+        return await count_entries(self._connection, span)
 
     async def pages(self, span: Span, after: Mark | None = None) -> AsyncIterator[Page]:
         """Yield the events of a span, those after a mark only; `skipped` grows along the way.
@@ -185,6 +185,11 @@ class LedgerHistory:
 async def has_events(connection: Any) -> bool:
     """Say whether any event was ever recorded. Raises what asyncpg raises."""
     return bool(await connection.fetchval(_ANY))
+
+
+async def count_entries(connection: Any, span: Span) -> int:
+    """Return how many entries a span has, within a second. Raises what asyncpg raises."""
+    return int(await connection.fetchval(_COUNT, *span.seconds()))
 
 
 _ONE = timedelta(seconds=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -208,6 +209,33 @@ async def test_events_that_were_not_counted_are_counted_as_missed(
                     await asyncio.sleep(0.02)
             assert state.missed == 3
             assert state.missed_since_ms is not None
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "remembers", ["almost everything", "nothing of this hour"], ids=["a-moment", "an-hour"]
+)
+async def test_a_store_that_went_back_in_time_is_noticed(
+    fresh_valkey_url: str, fresh_postgres_url: str, tmp_path: Path, remembers: str
+) -> None:
+    """A replica behind its primary or an old snapshot: a little is missed, a lot is a loss."""
+    states = StoreStates(connection := ValkeyConnection(fresh_valkey_url))
+    try:
+        async with watching(fresh_valkey_url, fresh_postgres_url, catalog_of(tmp_path, ONE)) as one:
+            await store(fresh_postgres_url, [entry(datetime.now(UTC)) for _ in range(4)])
+            with redis.Redis.from_url(fresh_valkey_url) as client:
+                [beat] = client.scan_iter("ts:{alive:*}:beat")
+                await until(lambda: int(client.get(beat) or 0) > 5)
+                assert not (await states.read()).missed
+                if remembers == "nothing of this hour":
+                    client.set(beat, 0)
+                    await until(lambda: one.gaps().everything_lost)
+                else:
+                    client.decrby(beat, 3)
+                    await until(lambda: client.hexists("ts:{know}:state", "missed"))
+                    assert (await states.read()).missed == 4
+                    assert not one.gaps().everything_lost
     finally:
         await connection.close()
 

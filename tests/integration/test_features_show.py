@@ -43,21 +43,10 @@ async def test_what_is_known_is_shown_by_tag_only(
     assert (signups["complete"], signups["thinned"]) == (True, False)
     assert 0 < signups["members"] <= 3
     assert signups["first"] <= signups["last"]
-    mail = await run(settings, "show", "--entity", "email=liwei@example.com", "--json")
-    other = await run(settings, "show", "--entity", f"email={MAIL.upper()}", "--json")
-    counts = [
-        {
-            name: value
-            for one in json.loads(run.stdout)[0]["series"]
-            for name, value in one["features"].items()
-        }["email_distinct_users_30d"]
-        for run in (mail, other)
-    ]
-    assert counts == [0, 3]  # normalised as in events: only the same mailbox is found
     wrong = await run(settings, "show", "--entity", "ip=not-an-address-4711")
     assert wrong.returncode == 1
-    for output in (shown, by_tag, mail, other, wrong):
-        for secret in (DEVICE, MAIL, "4711", "liwei"):
+    for output in (shown, by_tag, wrong):
+        for secret in (DEVICE, MAIL, "4711"):
             assert secret not in output.stdout + output.stderr
 
 

@@ -71,7 +71,6 @@ async def test_a_cleared_store_is_rebuilt_while_traffic_goes_on(
         assert traffic.statuses == {200}
         assert wrong, "the events of the loss know nothing: the comparison sees that"
         await _replays_what_was_counted(settings, here)
-        assert (await run(settings, "status")).returncode == 0
 
 
 async def _replays_what_was_counted(settings: Settings, here: Here) -> None:
@@ -161,5 +160,4 @@ async def test_a_new_and_a_changed_series_are_offered_once_they_are_backfilled(
         assert not any(name.startswith("email_payments") for name in payment)
         wrong = wrong_answers(here, Catalog.load(after), found, sent)
         assert [wrong.get(one.entry_id.hex()) for one in found[begin:]] == [None] * 81
-        nothing = await run(settings, "backfill")
-        assert "nothing to do" in nothing.stdout
+        assert (await run(settings, "status")).returncode == 0

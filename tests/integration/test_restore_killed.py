@@ -77,7 +77,6 @@ async def test_killed_while_reading_and_while_merging_it_goes_on(
             assert total.answers["user_order_amount_90d"] == amounts[user]
     finally:
         await connection.close()
-    assert (await run(settings, "status")).returncode == 0
 
 
 def _kill_when(

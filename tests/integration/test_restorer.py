@@ -244,6 +244,13 @@ async def test_history_of_other_catalogs_is_restored_under_todays(
             assert client.exists(f"ts:{{user:{other}}}:user_returns") == 1
         assert (await one.orders())["user_orders_30d"] == 5
         assert await one.backfill() is None
+        with redis.Redis.from_url(fresh_valkey_url) as client:
+            in_use = f"ts:{{user:{USER}}}:user_orders"
+            there: list[int] = []
+            one.on_read = lambda: there.append(client.exists(in_use))
+            await one.backfill("user_orders")
+            assert there
+            assert all(there), "a series that is offered is there all the while"
 
 
 async def test_a_backfill_of_a_lost_store_or_an_unknown_series_is_refused(
