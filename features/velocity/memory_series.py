@@ -164,9 +164,8 @@ class Max(Count):
             while values and side * values[-1] <= side * amount:
                 values.pop()
                 times.pop()
-            if not times or times[-1] < t:
-                times.append(t)
-                values.append(amount)
+            times.append(t)
+            values.append(amount)
             if size > _TRIM_AT and len(times) > _TRIM_AT:
                 self._trim(t)
 

@@ -60,7 +60,7 @@ def expected(amounts: Amounts, at_ms: int) -> dict[str, float]:
 
 
 PAST = [(0, 5), (10, 3), (10, 9), (900, 5), (1500, 4), (1500, 1)]
-LATER = [(1600, 2), (1600, 7), (2400, 6)]
+LATER = [(1600, 2), (1600, 9), (2400, 6)]
 
 
 async def test_history_is_nowhere_before_it_is_merged(

@@ -236,7 +236,11 @@ async def test_a_series_of_another_measure_begins_anew(connection: ValkeyConnect
             value = f"of some shop {n}" if before == "distinct" else n
             await store.observe(observation(f"{n}", n // 2, (old, value), tag=tag), 1.0)
         value = "of no shop at all" if after == "distinct" else 3
-        await history.append([HistoryWrite("user", tag, new, 0, START_MS + 5, value)], 1.0)
+        past = HistoryWrite("user", tag, new, 0, START_MS + 5, value)
+        await history.append([past], 1.0)
+        await history.merge("user", tag, new, START_MS - 1, 1.0)  # follows what it cannot read
+        await store.observe(observation("8", 4, (old, 8), tag=tag), 1.0)
+        await history.append([past], 1.0)
         for n in range(2):
             await store.observe(observation(f"new{n}", 10, (new, value), tag=tag), 1.0)
         await history.merge("user", tag, new, START_MS + 5, 1.0)

@@ -26,45 +26,49 @@ PLANS = [plan(measure, 1000, 30, 5000) for measure in MEASURES]
 _examples = itertools.count()
 
 
-class Story(NamedTuple):
-    """Events at two users; the store is lost before event `lost`, and history goes up to `cut`.
+class Event(NamedTuple):
+    """How much later than the one before, of which of two users, and what it records."""
 
-    `chunks` are the slices in which history comes, some again; live events come in between.
+    gap_ms: int
+    user: int
+    value: int | None
+
+
+class Story(NamedTuple):
+    """Events; the store is lost before some of them, and history goes up to a cut.
+
+    `lost` and `cut` are parts in percent: of history, and of all. `chunks` are the ends of the
+    slices in which history comes, in percent, some again; live events come in between.
     """
 
-    gaps_ms: list[int]
-    values: list[tuple[int, int | None]]
-    lost: float
-    cut: float
-    chunks: list[float]
+    events: list[Event]
+    lost: int
+    cut: int
+    chunks: list[int]
     merge_delay: int
 
 
+events = st.builds(
+    Event,
+    gap_ms=st.sampled_from([0, 0, 0, 1, 7, 29, 30, 31, 300, 999, 1000, 1001, 4999, 5000, 9000]),
+    user=st.sampled_from([0, 0, 0, 1]),
+    value=st.one_of(st.integers(0, 4), st.integers(0, 9), st.none()),
+)
 stories = st.builds(
     Story,
-    gaps_ms=st.lists(
-        st.sampled_from([0, 0, 1, 7, 29, 30, 31, 999, 1000, 1001, 4999, 5000, 9000]),
-        min_size=1,
-        max_size=60,
-    ),
-    values=st.lists(
-        st.tuples(st.integers(0, 1), st.one_of(st.integers(0, 9), st.integers(0, 9), st.none())),
-        min_size=60,
-        max_size=60,
-    ),
-    lost=st.floats(0, 1),
-    cut=st.floats(0, 1),
-    chunks=st.lists(st.floats(0, 1), max_size=6),
-    merge_delay=st.integers(0, 5),
+    events=st.lists(events, min_size=8, max_size=60),
+    lost=st.integers(0, 100),
+    cut=st.integers(10, 90),
+    chunks=st.lists(st.integers(0, 100), max_size=6),
+    merge_delay=st.integers(0, 20),
 )
 
 
 def observations(story: Story) -> list[Observation]:
     """The events of a story, their times rising or equal; every series has values of its own."""
     example, now, all_of_them = next(_examples), START_MS, []
-    for n, gap_ms in enumerate(story.gaps_ms):
+    for n, (gap_ms, user, value) in enumerate(story.events):
         now += gap_ms
-        user, value = story.values[n]
         reads = tuple(
             SeriesRead(a_plan, None if value is None else _value(a_plan.measure, value, n))
             for a_plan in PLANS
@@ -93,19 +97,19 @@ def written(events: list[Observation]) -> Iterator[list[HistoryWrite]]:
 
 async def told(story: Story, store: VelocityStore, history: VelocityHistory) -> None:
     """Live events from the loss on, history in between, then the merge: the rest sees it all."""
-    events, oracle = observations(story), VelocityOracle()
-    expected = [oracle.observe(one) for one in events]
-    last = events[int(story.cut * (len(events) - 1))].observed_ms
-    past = [one for one in events if one.observed_ms <= last]
-    lost = int(story.lost * len(past))
-    for one in events[lost : len(past)]:
+    all_of_them, oracle = observations(story), VelocityOracle()
+    expected = [oracle.observe(one) for one in all_of_them]
+    last = all_of_them[story.cut * (len(all_of_them) - 1) // 100].observed_ms
+    past = [one for one in all_of_them if one.observed_ms <= last]
+    lost = story.lost * len(past) // 100
+    for one in all_of_them[lost : len(past)]:
         await store.observe(one, 5.0)
     pieces = list(written(past))
-    merged_from = min(len(events), len(past) + story.merge_delay)
-    live = iter(events[len(past) : merged_from])
+    merged_from = min(len(all_of_them), len(past) + story.merge_delay)
+    live = iter(all_of_them[len(past) : merged_from])
     done = 0
-    for share in [*story.chunks, 1.0]:
-        upto = int(share * len(pieces))
+    for share in [*story.chunks, 100]:
+        upto = share * len(pieces) // 100
         begin = min(done, upto) // 2  # much of it comes again
         await history.append([write for some in pieces[begin:upto] for write in some], 5.0)
         done = max(done, upto)
@@ -113,16 +117,16 @@ async def told(story: Story, store: VelocityStore, history: VelocityHistory) -> 
             await store.observe(one, 5.0)
     for one in live:
         await store.observe(one, 5.0)
-    tags = {entity.tag for one in events for entity in one.entities}
+    tags = {entity.tag for one in all_of_them for entity in one.entities}
     for tag, a_plan in itertools.product(sorted(tags), PLANS):
         for _ in range(2):
             await history.merge("user", tag, a_plan, last, 5.0)
-    for one, answer in zip(events[merged_from:], expected[merged_from:], strict=True):
+    for one, answer in zip(all_of_them[merged_from:], expected[merged_from:], strict=True):
         assert await store.observe(one, 5.0) == answer
     for wait_ms in (0, 20, 995, 3000):
         for tag in sorted(tags):
             reads = tuple(SeriesRead(a_plan, None) for a_plan in PLANS)
-            at_ms = events[-1].observed_ms + wait_ms
+            at_ms = all_of_them[-1].observed_ms + wait_ms
             look = Observation(f"look{wait_ms}", at_ms, (EntityObservation("user", tag, reads),))
             assert await store.observe(look, 5.0) == oracle.observe(look)
 
