@@ -127,6 +127,9 @@ local function is_thinned(series, key, size)
   local measure = series.measure
   if measure == 'd' then return size >= VALUES end
   if measure == 'n' or measure == 'x' then return size > MEMBERS - TIDY_MOST end
+  local oldest, own = taken_apart(call('ZRANGE', key, 0, 0)[1], measure)
+  local newest = taken_apart(call('ZRANGE', key, -1, -1)[1], measure)
+  if newest - oldest + own == size then return false end -- a member for each event
   local sequence
   for rank = 0, size - 1, AT_ONCE do
     for _, member in ipairs(call('ZRANGE', key, rank, rank + AT_ONCE - 1)) do
@@ -146,7 +149,8 @@ local function peek(keys, args)
   end
   observers[series.measure](series, key, tonumber(args[2]), '', reply)
   if call('EXISTS', key) == 0 then return { reply, 0, 0, false, false, 0 } end
-  local bytes = call('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+  local bytes = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+  if type(bytes) ~= 'number' then bytes = 0 end -- not every server lets everybody ask
   if not followed[series.measure] then
     local first, last = match(call('GET', key), '^(%d+) (%d+)$')
     return { reply, 1, bytes, tonumber(first), tonumber(last), 0 }

@@ -47,7 +47,8 @@ class SeriesState(NamedTuple):
 
     `answers` are those that an event at the given time would get. `thinned` says whether windows
     may be up to 1/256 short; of `min` and `max` it can only be told while thinning is under way,
-    and of `distinct` it says that the most values are kept.
+    and of `distinct` it says that the most values are kept. `size_bytes` is 0 where the server does
+    not let us ask.
     """
 
     answers: Answer
