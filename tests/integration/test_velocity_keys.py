@@ -143,6 +143,26 @@ async def test_a_merge_keeps_no_more_values_than_may_be(connection: ValkeyConnec
     assert (state.members, state.first_ms) == (16_384, START_MS + 18_000 - 16_384)
 
 
+async def test_a_key_is_thinned_in_small_steps(connection: ValkeyConnection) -> None:
+    """Twice the most members, as after a merge: no call takes away more than 64."""
+    history, series = ValkeyVelocityHistory(connection), plan("count", 24 * HOUR_MS)
+    for first in (8_192, 0):
+        writes = [
+            HistoryWrite("user", "t", series, n, START_MS + 100 * n, 1)
+            for n in range(first, first + 8_192)
+        ]
+        await history.append(writes, 5.0)
+        await history.merge("user", "t", series, START_MS + 100 * 8_191, 1.0)
+    store, sizes = ValkeyVelocityStore(connection), [16_384]
+    for n in range(400):
+        one = observation(f"e{n}", 2_000_000 + 100 * n, (series, 1), tag="t")
+        assert await store.observe(one, 1.0) == {f"count_{24 * HOUR_MS}": 16_384 + n}
+        (size,) = await connection.call(("ZCARD", "ts:{user:t}:count"), timeout_s=1)
+        sizes.append(size)
+    assert max(before - after for before, after in itertools.pairwise(sizes)) <= 64
+    assert sizes[-1] < 15_500
+
+
 async def test_a_shadow_without_its_position_begins_again(connection: ValkeyConnection) -> None:
     """As after an eviction: what is left of it is not known to be whole."""
     history, series = ValkeyVelocityHistory(connection), SERIES[0]
