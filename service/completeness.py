@@ -111,8 +111,10 @@ class Completeness:
             if self._in_doubt.is_set():
                 await asyncio.sleep(DOUBT_SECONDS)
             else:
+                # Not wait_for: before Python 3.12 it can swallow the cancellation that ends us.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._in_doubt.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._in_doubt.wait()
             try:
                 await self._look()
             except Exception:  # whatever it is, the next look may see more

@@ -194,6 +194,18 @@ async def test_after_a_lost_connection_nothing_is_offered_before_a_look(
         await until(lambda: not one.gaps().everything_lost)
 
 
+async def test_a_failure_at_the_very_end_keeps_nobody_waiting(
+    fresh_valkey_url: str, fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """A service that stops in the moment in which its store fails does stop."""
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            catalog = catalog_of(tmp_path, ONE)
+            async with watching(fresh_valkey_url, fresh_postgres_url, catalog) as one:
+                await asyncio.sleep(0.01)
+                one.velocity_failed(VelocityUnavailable("lost"))
+
+
 async def test_events_that_were_not_counted_are_counted_as_missed(
     fresh_valkey_url: str, fresh_postgres_url: str, tmp_path: Path
 ) -> None:
