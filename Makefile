@@ -30,8 +30,9 @@ check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 	@.venv/bin/lint-imports
 	@.venv/bin/touchstone rules check
 
-bench: .venv/.ready ## Measure latency, throughput and CPU on this machine
+bench: .venv/.ready ## Measure decisions, profiles, velocities and history on this machine
 	@.venv/bin/python -m tests.bench $(ARGS)
+	@.venv/bin/python -m tests.bench.know
 
 soak: .venv/.ready-dev ## Prove at length what the tests prove in short (20 minutes)
 	@.venv/bin/python -m tests.soak $(ARGS)
