@@ -30,7 +30,7 @@ check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 	@.venv/bin/lint-imports
 	@.venv/bin/touchstone rules check
 
-bench: .venv/.ready ## Measure decisions, profiles, velocities and history on this machine
+bench: .venv/.ready-dev ## Measure decisions, profiles, velocities and history on this machine
 	@.venv/bin/python -m tests.bench $(ARGS)
 	@.venv/bin/python -m tests.bench.know
 

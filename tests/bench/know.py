@@ -1,4 +1,4 @@
-"""What does knowing cost? `make bench`, after the decisions: profiles, history, velocities, a cluster.
+"""What does knowing cost? Part of `make bench`: profiles, history, velocities, a cluster.
 
 Each part is a program of its own (`python -m tests.bench.offline_bench` and so on) with servers of
 its own; this runs them one after the other.
