@@ -205,20 +205,22 @@ def command(settings: Settings, *words: str) -> list[str]:
     return [*touchstone("features", *words), "--var", str(settings.var)]
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings, budget_ms: int = COMMAND_BUDGET_MS) -> dict[str, str]:
     """The environment of a command for these settings."""
-    more = {"TOUCHSTONE_HTTP__BUDGET_MS": str(COMMAND_BUDGET_MS)}
+    more = {"TOUCHSTONE_HTTP__BUDGET_MS": str(budget_ms)}
     if settings.catalog is not None:
         more["TOUCHSTONE_CATALOG"] = str(settings.catalog)
     return os.environ | environment_of(settings) | more
 
 
-async def run(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
+async def run(
+    settings: Settings, *words: str, budget_ms: int = COMMAND_BUDGET_MS
+) -> subprocess.CompletedProcess[str]:
     """Run `touchstone features ...` beside the service and return how it ended."""
     return await asyncio.to_thread(
         subprocess.run,
         command(settings, *words),
-        env=environment(settings),
+        env=environment(settings, budget_ms),
         capture_output=True,
         text=True,
         timeout=120,
