@@ -104,7 +104,7 @@ def is_label_name(name: str) -> bool:
     return name.lower() in LABEL_WORDS or name.lower().startswith("label_")
 
 
-class Betrayal:
+class Telltale:
     """Finds columns that tell the label: two values at most, each of which belongs to one label."""
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from training.labels import LabelLeak, Labels
-from training.offline.own_features import Betrayal, OwnFeatures
+from training.offline.own_features import Telltale, OwnFeatures
 
 
 @dataclass(slots=True)
@@ -26,11 +26,11 @@ class PointInTime:
     labels: Labels | None = None
     own: OwnFeatures | None = None
     labelled: int = field(default=0, init=False)
-    _betrayal: Betrayal = field(init=False)
+    _telltale: Telltale = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch the columns that come from outside."""
-        self._betrayal = Betrayal(self.own.names if self.own is not None else ())
+        self._telltale = Telltale(self.own.names if self.own is not None else ())
 
     def add(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Give a chunk with the further columns. Raises `LabelLeak`."""
@@ -43,12 +43,12 @@ class PointInTime:
         joined = pl.concat(parts, how="horizontal")
         if self.labels is not None:
             self.labelled += joined["label"].count()
-            self._betrayal.add(joined)
+            self._telltale.add(joined)
         return joined
 
     def close(self) -> None:
         """Raise `LabelLeak` when a column told the label of every event."""
-        names = self._betrayal.columns()
+        names = self._telltale.columns()
         if names and self.own is not None:
             raise LabelLeak(
                 f"{self.own.path}: {', '.join(f'`{name}`' for name in names)} tells the label of "
