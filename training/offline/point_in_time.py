@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from training.labels import LabelLeak, Labels
-from training.offline.own_features import Telltale, OwnFeatures
+from training.offline.own_features import OwnFeatures, Telltale
 
 
 @dataclass(slots=True)
