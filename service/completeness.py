@@ -33,6 +33,7 @@ from service.store_state import Known, StoreState, StoreStates
 
 log = logging.getLogger(__name__)
 
+COMPLETE = "complete"
 LOOK_SECONDS = 1.0
 # After a loss of the connection knowledge is withheld until the next look, so it comes soon.
 DOUBT_SECONDS = 0.05
@@ -72,7 +73,7 @@ class Completeness:
         self._declared = declared_series(catalog)
         self._pool = pool
         self._gap = ALL_GONE
-        self._said = "complete"
+        self._said = COMPLETE
         self._is_ledger_empty = True
         self._missed = 0
         self._in_doubt = asyncio.Event()
@@ -85,6 +86,8 @@ class Completeness:
     @property
     def state(self) -> str:
         """What is the matter, in one line."""
+        if self._gap is ALL_GONE and self._said == COMPLETE:
+            return "unknown: the store has not answered since it was lost"
         return self._said
 
     def velocity_failed(self, error: VelocityUnavailable) -> None:
@@ -198,7 +201,7 @@ class Completeness:
             names = ", ".join(sorted(gap.incomplete))
             said = f"incomplete until `touchstone features backfill`: {names}"
         else:
-            said = "complete"
+            said = COMPLETE
         if said != self._said:
             log.warning("velocity store: %s", said)
         self._said = said

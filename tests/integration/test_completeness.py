@@ -191,7 +191,9 @@ async def test_after_a_lost_connection_nothing_is_offered_before_a_look(
         assert not one.gaps().everything_lost
         one.velocity_failed(VelocityUnavailable("lost"))
         assert one.gaps().everything_lost
+        assert one.state.startswith("unknown")
         await until(lambda: not one.gaps().everything_lost)
+        assert one.state == "complete"
 
 
 async def test_a_failure_at_the_very_end_keeps_nobody_waiting(
