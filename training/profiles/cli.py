@@ -114,7 +114,8 @@ def materialize(
     chosen = _chosen(layout, name)
     _validated(layout, chosen, gates, now)
     with _online_url(settings) as url, bar(messages(), "Writing profiles", 2) as done:
-        marker = write(layout, chosen, url, done)
+        hours = settings.profiles.max_age_hours
+        marker = write(layout, chosen, url, max_age_hours=hours, progress=done)
     count = sum(marker.rows.values())
     results().print(f"Decisions read {marker.generation}: {count} profiles", highlight=False)
 
@@ -148,7 +149,8 @@ def status(var: Var = None) -> None:
 
     settings, layout = _opened(var)
     with _online_url(settings) as url:
-        show_status(results(), layout, url, datetime.now(UTC))
+        hours = settings.profiles.max_age_hours
+        show_status(results(), layout, url, datetime.now(UTC), hours)
 
 
 def _validated(layout: Layout, chosen: Build, gates: Path | None, now: datetime | None) -> None:

@@ -19,27 +19,33 @@ from features.profiles.marker import MARKER_KEY, Marker
 from features.profiles.schema import PROJECT, VIEWS
 from training.profiles.errors import StoreAway
 from training.profiles.layout import Build, Layout
-from training.profiles.repo import open_store, write_config
+from training.profiles.repo import MAX_AGE_HOURS, lifetime_seconds, open_store, write_config
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.cluster import RedisCluster
 
 _KEYS_AT_ONCE = 2_000
+_MARKER_SECONDS_LESS = 86_400  # longer than any materialisation takes
 
 
 def materialize(
-    layout: Layout, build: Build, url: str, progress: Callable[[int], None] | None = None
+    layout: Layout,
+    build: Build,
+    url: str,
+    *,
+    max_age_hours: int = MAX_AGE_HOURS,
+    progress: Callable[[int], None] | None = None,
 ) -> Marker:
     """Write a build to the online store and make it the one that decisions read.
 
-    The caller has seen it pass its gates. Doing it again is harmless. Raises `StoreAway`; then
-    decisions go on reading what they read before.
+    The caller has seen it pass its gates; decisions take profiles up to `max_age_hours` old. Doing
+    it again is harmless. Raises `StoreAway`; then decisions go on reading what they read before.
     """
     from features.profiles.online_store import client_of
 
     directory = layout.directory(build.name)
-    write_config(directory, build.name, url)
+    write_config(directory, build.name, url, max_age_hours)
     (directory / "registry.db").unlink(missing_ok=True)
     rows = {name: counts.profiles for name, counts in build.views.items()}
     marker = Marker(build.name, build.as_of_ms, rows)
@@ -49,7 +55,9 @@ def materialize(
             _drop_unused(layout, build, client)
             _write(layout, build, url, progress)
             _check_complete(layout, build, client)
-            client.set(MARKER_KEY, marker.dumps())
+            # The marker goes before the first row does: a store that forgets is empty, not wrong.
+            lives = lifetime_seconds(max_age_hours) - _MARKER_SECONDS_LESS
+            client.set(MARKER_KEY, marker.dumps(), ex=lives)
     except (redis.RedisError, OSError) as error:
         raise StoreAway(f"the online store did not take the profiles: {error}") from None
     layout.make_current(build.name)

@@ -20,18 +20,26 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 URL_VARIABLE = "TOUCHSTONE_VALKEY__URL"
-# Rows outlive any reader by a day; those of an erased person go with the next build.
-KEY_TTL_SECONDS = 4 * 86_400
+MAX_AGE_HOURS = 72  # the default of `TOUCHSTONE_PROFILES__MAX_AGE_HOURS`
+# Rows must not expire while they may be read: then every customer would look like a newcomer.
+_LONGER_SECONDS = 2 * 86_400
 WRITE_ROWS = 5_000  # about 5 MB on the wire at a time
 
 
-def write_config(directory: Path, generation: str, url: str | None) -> Path:
+def lifetime_seconds(max_age_hours: int) -> int:
+    """Return how long rows stay in the online store when no newer build takes their place."""
+    return max_age_hours * 3600 + _LONGER_SECONDS
+
+
+def write_config(
+    directory: Path, generation: str, url: str | None, max_age_hours: int = MAX_AGE_HOURS
+) -> Path:
     """Write `feature_store.yaml`; without a URL, or with a secret one, it names the variable."""
     online = {
         "type": "features.profiles.online_store.ProfileOnlineStore",
         "url": f"${{{URL_VARIABLE}}}" if url is None or _has_password(url) else url,
         "generation": generation,
-        "key_ttl_seconds": KEY_TTL_SECONDS,
+        "key_ttl_seconds": lifetime_seconds(max_age_hours),
         # Every generation has keys of its own: there is nothing older to compare with.
         "skip_dedup": True,
     }

@@ -13,18 +13,21 @@ from training.profiles.layout import Layout
 from training.profiles.materialize import online_marker
 
 
-def show_status(console: Console, layout: Layout, url: str, now: datetime) -> None:
+def show_status(
+    console: Console, layout: Layout, url: str, now: datetime, max_age_hours: int
+) -> None:
     """Print the builds and what the online store says. Raises `StoreAway`."""
     marker = online_marker(url)
     if marker is None:
         console.print("Decisions read no profiles: none were materialised in this store.")
     else:
         hours = (now.timestamp() * 1000 - marker.as_of_ms) / 3_600_000
-        console.print(
-            f"Decisions read {marker.generation}, {hours:.1f} hours old: "
-            + ", ".join(f"{marker.rows.get(view, 0)} of {view}" for view in VIEWS),
-            highlight=False,
-        )
+        rows = ", ".join(f"{marker.rows.get(view, 0)} of {view}" for view in VIEWS)
+        text = f"{marker.generation}, {hours:.1f} hours old: {rows}"
+        if 0 <= hours <= max_age_hours:
+            console.print(f"Decisions read {text}", highlight=False)
+        else:
+            console.print(f"Decisions leave out {text}; the limit is {max_age_hours} hours")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("build", "as of (UTC)"):
         table.add_column(column)
