@@ -144,16 +144,21 @@ class Restorer:
                 lambda: self._velocity.merge(kind, tag, plan, job.upto_ms, CALL_SECONDS)
             )
 
-        keys = 0
-        while True:
-            found = [shadow async for shadow in self._velocity.shadows() if shadow[2] in declared]
-            if not found:
-                return keys
-            for at in range(0, len(found), MERGES_AT_ONCE):
-                some = found[at : at + MERGES_AT_ONCE]
-                await asyncio.gather(*(merge(*shadow) for shadow in some))
-                keys += len(some)
-                self._progress.merged(keys)
+        keys, before = 0, -1
+        while keys > before:
+            before = keys
+            some: list[tuple[str, str, str]] = []
+            async for shadow in self._velocity.shadows():
+                if shadow[2] in declared:
+                    some.append(shadow)
+                    keys += 1
+                if len(some) == MERGES_AT_ONCE:
+                    await asyncio.gather(*(merge(*one) for one in some))
+                    some = []
+                    self._progress.merged(keys)
+            await asyncio.gather(*(merge(*one) for one in some))
+            self._progress.merged(keys)
+        return keys
 
     async def _finish(self, job: Job, declared: dict[str, Declared]) -> None:
         """Tell the store that the series are complete, if they are."""
