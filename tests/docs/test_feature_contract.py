@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_ROW = re.compile(r"^\| (?P<sentence>[^|]+) \| `(?P<file>[^`:]+)::(?P<test>test_\w+)` \|$", re.M)
+_ROW = re.compile(
+    r"^\| (?P<sentence>[^|]+) \| `(?P<file>[^`:]+)::(?P<test>test_\w+)` \|$", re.MULTILINE
+)
 
 
 def contract() -> list[tuple[str, str, str]]:
@@ -24,7 +26,7 @@ def test_each_sentence_of_the_contract_is_backed_by_a_named_test() -> None:
     missing = [
         f"{file}::{test}"
         for _, file, test in rows
-        if not re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.M)
+        if not re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
     ]
     assert missing == []
 

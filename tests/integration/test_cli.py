@@ -21,18 +21,6 @@ import pytest
 
 from service.launch import LaunchError, RunningService, running_service
 
-COMMANDS = [
-    "serve",
-    "keys create",
-    "keys list",
-    "keys revoke",
-    "rules check",
-    "ledger verify",
-    "config show",
-    "train",
-    "replay",
-    "demo",
-]
 NEVER_KNOWN = """
 pack: p
 owner: o
@@ -86,14 +74,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     """A service with two workers, as `touchstone serve` starts it."""
     with running_service(tmp_path_factory.mktemp("cli") / "var", workers=2) as running:
         yield running
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_var(command: str) -> None:
-    """Each explains itself and takes --var."""
-    done = touchstone(*command.split(), "--help")
-    assert done.returncode == 0, done.stderr
-    assert "--var" in done.stdout
 
 
 def test_a_rule_that_can_never_be_known_is_found(tmp_path: Path) -> None:
