@@ -93,7 +93,9 @@ def _profiles(settings: Settings, catalog: Catalog, valkey: Connection) -> Profi
     """Return where decisions read profiles, None where there are none to read."""
     if not (catalog.profiles and settings.has_profiles):
         return None
-    # Feast takes some seconds and 100 MB to import: only those pay who use it.
+    from service.feast_import import import_feast
+
+    import_feast()  # some seconds and 130 MB: only those pay who use it
     from features.profiles.feast_store import FeastProfileStore
 
     max_age_seconds = settings.profiles.max_age_hours * 3600

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import warnings
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from features.event import parse_event
 from features.fields import Value, fields_of
 from features.history import HistoryEvent
 from features.profiles.schema import VIEWS
+from service.feast_import import import_feast
 from service.settings import ShopSettings
 from tests.offline import TAGGER, frame_of
 from training.command_train import currencies_of
@@ -122,7 +122,6 @@ def tables_at(path: Path) -> list[Path]:
 
 
 def feast_module(name: str) -> ModuleType:
-    """Import a module that imports Feast, whatever Feast has to say about its own imports."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module(name)
+    """Import a module that imports Feast, as the service does."""
+    import_feast()
+    return importlib.import_module(name)

@@ -17,6 +17,7 @@ import redis
 
 from features.profiles.marker import MARKER_KEY, Marker
 from features.profiles.schema import PROJECT, VIEWS
+from service.feast_import import import_feast
 from training.profiles.errors import StoreAway
 from training.profiles.layout import Build, Layout
 from training.profiles.repo import MAX_AGE_HOURS, lifetime_seconds, open_store, write_config
@@ -42,6 +43,7 @@ def materialize(
     The caller has seen it pass its gates; decisions take profiles up to `max_age_hours` old. Doing
     it again is harmless. Raises `StoreAway`; then decisions go on reading what they read before.
     """
+    import_feast()
     from features.profiles.online_store import client_of
 
     directory = layout.directory(build.name)
@@ -70,6 +72,7 @@ def online_marker(url: str) -> Marker | None:
 
     Raises `StoreAway`, and ValueError for something else under the marker's key.
     """
+    import_feast()
     from features.profiles.online_store import client_of
 
     try:

@@ -6,15 +6,14 @@ Invariant: no password is written; a URL that has one is named by its environmen
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from features.profiles.schema import PROJECT
+from service.feast_import import import_feast
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -62,7 +61,7 @@ def open_store(directory: Path, url: str | None = None) -> FeatureStore:
 
     `url` takes the place of the variable in `feature_store.yaml`.
     """
-    quiet_feast()
+    import_feast()
     from feast import FeatureStore
 
     if url is not None and _has_password(url):
@@ -84,9 +83,3 @@ def apply_definitions(store: FeatureStore) -> None:
     from features.feast_repo.views import FEATURE_VIEWS
 
     store.apply([*ENTITIES.values(), *FEATURE_VIEWS.values(), *SERVICES])
-
-
-def quiet_feast() -> None:
-    """Keep remarks of Feast and what it imports, meant for its own developers, off the terminal."""
-    logging.getLogger("feast").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"feast\..*")
