@@ -17,15 +17,25 @@ from feast import FeatureView, RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 from redis.cluster import ClusterNode, RedisCluster
 
+from features.fields import Value
 from features.profiles.schema import PROJECT
 from features.velocity.address import is_cluster, parse_cluster
 
 _Type = Literal["features.profiles.online_store.ProfileOnlineStore"]
 Row = tuple[EntityKey, dict[str, ValueProto], datetime, datetime | None]
 
+TAG_CHARACTERS = 22  # of `features.tags`
+_Holder = Literal["int64_val", "double_val", "string_val", "bool_val"]
+_HOLDERS: dict[str, _Holder] = {
+    "int": "int64_val",
+    "double": "double_val",
+    "string": "string_val",
+    "bool": "bool_val",
+}
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis+unix": "unix", "valkey+unix": "unix"}
 
 
@@ -82,20 +92,52 @@ class ProfileOnlineStore(RedisOnlineStore):
             ],
         )
 
-    def fields_of(
-        self, table: FeatureView, names: Sequence[str]
-    ) -> tuple[list[str], list[str | bytes]]:
-        """Return how the store names these features of a view, its row's time behind them."""
-        return self._generate_hset_keys_for_features(table, list(names))
+    def key_template(self, config: RepoConfig, entity: str) -> tuple[bytes, bytes]:
+        """Return what stands before and after a tag of `TAG_CHARACTERS` in the key of its row."""
+        placeholder = "~" * TAG_CHARACTERS  # no tag has this character
+        before, found, after = self.keys_of(config, entity, [placeholder])[0].partition(
+            placeholder.encode()
+        )
+        assert found
+        return before, after
 
-    def row_of(
-        self, table: FeatureView, names: list[str], values: Sequence[bytes | None]
-    ) -> tuple[datetime, dict[str, ValueProto]] | None:
-        """Read one reply for the `names` of `fields_of`; None when there is no such row."""
-        if values[-1] is None:  # the row's time, which every row has
-            return None
-        ((when, row),) = self._convert_redis_values_to_protobuf([values], table.name, names)
-        return None if when is None or row is None else (when, row)
+    def fields_of(self, table: FeatureView, names: Sequence[str]) -> tuple[str | bytes, ...]:
+        """Return how the store names these features of a view; last the time of the row."""
+        return tuple(self._generate_hset_keys_for_features(table, list(names))[1])
+
+
+class Reader:
+    """Reads the replies for some fields of one view into features.
+
+    Feast's `_convert_redis_values_to_protobuf` does the same by way of two dicts, a date and a
+    message for each value, which a decision would feel.
+    """
+
+    def __init__(self, features: Sequence[tuple[str, str]]) -> None:
+        """Take name and type (int, double, string, bool) of each feature, in the fields' order."""
+        self._features = tuple((name, _HOLDERS[kind]) for name, kind in features)
+        self._value = ValueProto()
+        self._time = Timestamp()
+
+    def seconds(self, raw: bytes) -> float:
+        """Return the time of a row; raises `DecodeError`."""
+        self._time.ParseFromString(raw)
+        seconds: float = self._time.seconds + self._time.nanos / 1e9
+        return seconds
+
+    def read(self, reply: Sequence[bytes | None], into: dict[str, Value]) -> None:
+        """Put the values of a row in place; null, or a value of another type, is unknown.
+
+        Raises `DecodeError`.
+        """
+        proto = self._value
+        for raw, (name, holder) in zip(reply, self._features, strict=False):
+            if raw:
+                proto.ParseFromString(raw)
+                value = getattr(proto, holder)
+                # 0 is what an empty holder gives as well; NaN is what Feast makes of some nulls.
+                if (value or proto.HasField(holder)) and value == value:
+                    into[name] = value
 
 
 def project_of(generation: str) -> str:
