@@ -25,22 +25,6 @@ hypothesis.settings.register_profile("touchstone", deadline=None)
 hypothesis.settings.load_profile("touchstone")
 
 
-# Collecting the doctests of features/ imports Feast, which sets these: see service/feast_import.py.
-_SET_BY_FEAST = {
-    name: os.environ.get(name)
-    for name in ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
-}
-
-
-def pytest_collection_finish() -> None:
-    """Give the tests the environment that pytest was started with."""
-    for name, value in _SET_BY_FEAST.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the machine that runs the tests do not reach them."""
