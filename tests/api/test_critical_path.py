@@ -35,7 +35,7 @@ async def test_an_honest_customer_and_a_coupon_farmer(tmp_path: Path) -> None:
     first accounts may pass, the later ones do not, and the reasons say why in both languages."""
     coupon = {"campaign": "NEW50", "value_minor": 5000}
     with EmbeddedServers.start(tmp_path / "servers") as servers:
-        async with service_here(settings_on(servers, tmp_path)) as here:
+        async with service_here(settings_on(servers, tmp_path, patient_ms=10_000)) as here:
             li = _person("li", "d-li", "li.na@example.com", "1 Lake Road", timedelta(days=900))
             honest = (await here.client.score(event("coupon_redemption", coupon=coupon, **li))).json
             assert honest["outcome"] == "approve", honest

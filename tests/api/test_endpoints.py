@@ -24,7 +24,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Here]:
     """A service in this process on servers of its own."""
     base = tmp_path_factory.mktemp("api")
     with EmbeddedServers.start(base / "servers") as servers:
-        async with service_here(settings_on(servers, base)) as here:
+        async with service_here(settings_on(servers, base, patient_ms=10_000)) as here:
             yield here
 
 
