@@ -44,6 +44,7 @@ class Catalog:
     - `version`: SHA-256 of the canonical content, hex; `short_version` is what people see.
     - `fact_types`: name -> int, double, bool or string, for everything that a rule may use.
     - `model_features`: the model's inputs in the order of a row; numbers and bools only.
+      `model_places` maps each to its place in the row.
     - `schema_hash`: SHA-256 over names, types and definitions of the model's inputs, hex.
     - `event_functions`: (name, function) of each feature of the event itself.
     - `ratios`: (name, numerator, denominator) of each derived feature.
@@ -54,6 +55,7 @@ class Catalog:
     version: str
     fact_types: Mapping[str, str]
     model_features: tuple[str, ...]
+    model_places: Mapping[str, int]
     schema_hash: str
     event_functions: tuple[tuple[str, Function], ...]
     ratios: tuple[tuple[str, str, str], ...]
@@ -109,6 +111,7 @@ def _compiled(checked: CheckedRows) -> Catalog:
         version=_hash({name: _contents(checked.section(name)) for name in checked.sections}),
         fact_types=fact_types,
         model_features=tuple(definitions),
+        model_places={name: place for place, name in enumerate(definitions)},
         schema_hash=_hash([[name, fact_types[name], what] for name, what in definitions.items()]),
         event_functions=tuple(
             (row.name, EVENT_FUNCTIONS[row.values["function"]].function)

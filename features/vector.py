@@ -6,7 +6,7 @@ Invariant: pure; what is unknown is absent from the facts and NaN in the row, ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from math import isfinite, nan
 
@@ -21,15 +21,28 @@ from features.stated import Stated
 class Facts:
     """The known facts by name (`values`), and how the model reads them (`row`)."""
 
-    __slots__ = ("_model_features", "values")
+    __slots__ = ("_catalog", "_just_seen", "values")
 
-    def __init__(self, values: dict[str, Value], model_features: tuple[str, ...]) -> None:
+    def __init__(
+        self, values: dict[str, Value], catalog: Catalog, just_seen: Sequence[str] = ()
+    ) -> None:
+        """`just_seen`: times since the first event of what was never seen before."""
         self.values = values
-        self._model_features = model_features
+        self._catalog = catalog
+        self._just_seen = just_seen
 
     def row(self) -> list[float]:
-        """Give the model's inputs in the order of `Catalog.model_features`; NaN where unknown."""
-        return list(map(float, map(self.values.get, self._model_features, repeat(nan))))
+        """Give the model's inputs in the order of `Catalog.model_features`; NaN where unknown.
+
+        What was never seen before has been known for 0 seconds: NaN would say "unknown" of what is
+        known.
+        """
+        row = list(map(float, map(self.values.get, self._catalog.model_features, repeat(nan))))
+        for name in self._just_seen:
+            place = self._catalog.model_places.get(name)
+            if place is not None:
+                row[place] = 0.0
+        return row
 
 
 def assemble(
@@ -60,13 +73,16 @@ def assemble(
         value = function(stated)
         if value is not None:
             values[name] = value
+    just_seen = []
     for seconds, is_new, witness in catalog.plan(event.type).novelty:
         if witness in knowledge and is_new not in withheld:
             values[is_new] = seconds not in knowledge
+            if seconds not in knowledge:
+                just_seen.append(seconds)
     for name, numerator, denominator in catalog.ratios:
         below = knowledge.get(denominator)
         if below and numerator in knowledge:
             ratio = knowledge[numerator] / below  # type: ignore[operator]  # numbers, says the catalog
             if isfinite(ratio):
                 values[name] = ratio
-    return Facts(values, catalog.model_features)
+    return Facts(values, catalog, just_seen)

@@ -104,7 +104,12 @@ class Calibration(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`manifest.json`: everything about a model but its trees."""
+    """`manifest.json`: everything about a model but its trees.
+
+    `neutral`: event type -> feature -> value that stands for an unknown one. It holds the features
+    that were always known for that type when the model was trained: LightGBM would take their NaN
+    for 0, or for what NaN meant at another type.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,6 +119,7 @@ class Manifest(BaseModel):
     schema_hash: str
     calibration: Calibration
     causes: dict[str, str]
+    neutral: dict[str, dict[str, float]] = {}
     metrics: dict[str, JsonValue]
     data_fingerprint: str
     model_sha256: str

@@ -121,10 +121,10 @@ class Decider:
             withheld=withheld,
         )
         row = facts.row()
-        score = self._probability(row, gaps)
+        score = self._probability(row, event.type, gaps)
         hits = brain.engine.evaluate(event.type, facts.values, accepted.observed_at)
         decision = settle(brain.policy, event.type, score, hits, gaps)
-        reasons = self._reasons(decision, row)
+        reasons = self._reasons(decision, row, event.type)
         entry_id = os.urandom(16)
         answer = score_answer(entry_id, accepted, score, decision, reasons, brain.versions)
         outcome = decision.outcome.value
@@ -179,23 +179,25 @@ class Decider:
         at_ms = epoch_ms(accepted.observed_at)
         return ask(plan, tags, fields, brain.tagger, accepted.event_tag, at_ms)
 
-    def _probability(self, row: Sequence[float], gaps: list[str]) -> float | None:
+    def _probability(self, row: Sequence[float], event_type: str, gaps: list[str]) -> float | None:
         """Return the calibrated probability of abuse; a model that fails is a gap."""
         if self._brain.scorer is not None:
             try:
-                return self._brain.scorer.score(row)
+                return self._brain.scorer.score(row, event_type)
             except Exception:  # whatever a model does, the decision goes on without it
                 log.exception("the model failed")
         gaps.append(MODEL_GAP)
         return None
 
-    def _reasons(self, decision: Decision, row: Sequence[float]) -> Sequence[Reason]:
+    def _reasons(
+        self, decision: Decision, row: Sequence[float], event_type: str
+    ) -> Sequence[Reason]:
         """Return up to four reasons; the model is asked only when its score is a cause."""
         causes: Sequence[tuple[str, float]] = ()
         scorer = self._brain.scorer
         if decision.is_explained_by_model and scorer is not None:
             try:
-                causes = scorer.explain(row)
+                causes = scorer.explain(row, event_type)
             except Exception:  # an explanation is never worth the decision
                 log.exception("the model could not be explained")
         return reasons_for(decision, causes, self._brain.reasons)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from training.dataset import Table
 from training.metrics import auc, recall_at_fpr
+from training.neutral import filled, neutral_of
 from training.train import grow, raw_scores
 
 _BURST_TRAINS_UNTIL = datetime(2015, 1, 7, tzinfo=UTC)
@@ -41,10 +42,11 @@ def judge_fraud_ecommerce(
     """Train once for each split on sign-ups and purchases; yield the figures of each type."""
     types = np.array(table.types)
     for name, (train, test) in _splits(table).items():
-        part = table.part(train)
+        neutral = neutral_of(table.part(train), features)
+        part = filled(table.part(train), neutral, features)
         model = grow(part, features, seed)
         for kind in ("signup", "checkout"):
-            judged = table.part(test & (types == kind))
+            judged = filled(table.part(test & (types == kind)), neutral, features)
             scores = raw_scores(model, judged.rows)
             yield Judged(
                 name,

@@ -24,6 +24,7 @@ from training.calibration import fit_calibration
 from training.causes import causes_of
 from training.dataset import Table
 from training.metrics import Vector, summary
+from training.neutral import filled, neutral_of
 
 TREES = 200
 # TreeSHAP of 200 trees: 15 leaves without a bound on the depth 0.9 ms a row, these 0.15 ms.
@@ -98,7 +99,12 @@ def train(
         table.part(part & known) for part in (split.train, split.calibrate, split.test)
     )
     _check(train_part)
-    model_text = grow(train_part, catalog.model_features, seed, progress)
+    features = catalog.model_features
+    neutral = neutral_of(train_part, features)
+    train_part, calibrate_part, test_part = (
+        filled(part, neutral, features) for part in (train_part, calibrate_part, test_part)
+    )
+    model_text = grow(train_part, features, seed, progress)
     calibration = fit_calibration(
         calibrate_part.labels, raw_scores(model_text, calibrate_part.rows)
     )
@@ -114,10 +120,11 @@ def train(
     manifest = Manifest(
         format=BUNDLE_FORMAT,
         created_at=created_at or datetime.now(UTC).replace(microsecond=0),
-        features=catalog.model_features,
+        features=features,
         schema_hash=catalog.schema_hash,
         calibration=calibration,
-        causes=causes_of(catalog.model_features),
+        causes=causes_of(features),
+        neutral=neutral,
         metrics=metrics,
         data_fingerprint=table.fingerprint,
         model_sha256=hashlib.sha256(model_text.encode()).hexdigest(),

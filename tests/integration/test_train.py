@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from features.catalog import Catalog
+from features.event_types import EVENT_TYPES
 from features.money import CurrencyTable
 from service.bundle import MODEL_CAUSES, current_bundle, read_bundle
 from service.scorer import Scorer, interpolate
@@ -19,6 +20,7 @@ from tests.served import touchstone
 from training.bundle_writer import make_current, write_bundle
 from training.causes import causes_of
 from training.dataset import Table, build_table
+from training.neutral import filled
 from training.simulator.stream import Traffic, simulate
 from training.train import TooFewEvents, Trained, split_by_share, split_by_time, train
 
@@ -51,10 +53,13 @@ def test_bundle_is_written_loaded_and_scores(
     assert current_bundle(tmp_path) == directory
     assert directory.name == read_bundle(directory, catalog).version[:16]
     scorer = Scorer.load(directory, catalog)
-    raw = np.asarray(lightgbm.Booster(model_str=trained.model_text).predict(table.rows[-300:]))
+    last = table.part(np.arange(len(table)) >= len(table) - 300)
+    rows = filled(last, trained.manifest.neutral, catalog.model_features).rows
+    raw = np.asarray(lightgbm.Booster(model_str=trained.model_text).predict(rows))
     calibration = trained.manifest.calibration
     expected = [interpolate(calibration.x, calibration.y, value) for value in raw.tolist()]
-    assert [scorer.score(row) for row in table.rows[-300:].tolist()] == expected
+    served = zip(last.rows.tolist(), last.types, strict=True)
+    assert [scorer.score(row, kind) for row, kind in served] == expected
 
 
 def test_training_again_gives_the_same_bundle(
@@ -93,8 +98,8 @@ def test_a_farmed_account_is_explained(
         if scenario == "coupon_farm" and kind == "coupon_redemption"
     ]
     row = farmed[-1].tolist()
-    causes = scorer.explain(row)
-    assert scorer.score(row) > 0.5
+    causes = scorer.explain(row, "coupon_redemption")
+    assert scorer.score(row, "coupon_redemption") > 0.5
     assert causes
     assert {code for code, _ in causes} <= MODEL_CAUSES
 
@@ -128,9 +133,44 @@ def test_too_little_to_learn_from_is_said(table: Table, catalog: Catalog) -> Non
 def test_missing_everything_still_scores(
     tmp_path: Path, trained: Trained, catalog: Catalog
 ) -> None:
-    """With Valkey down and a bare event the row is all NaN; the score is still a probability."""
+    """With Valkey down and a bare event the row is all NaN; nobody is an attacker for that."""
     scorer = Scorer.load(write_bundle(tmp_path, trained), catalog)
-    assert 0 < scorer.score([math.nan] * len(catalog.model_features)) < 1
+    for kind in EVENT_TYPES:
+        assert 0 < scorer.score([math.nan] * len(catalog.model_features), kind) < 0.2, kind
+
+
+def test_what_the_model_always_knew_has_a_neutral_value(
+    trained: Trained, table: Table, catalog: Catalog
+) -> None:
+    """The median of honest events of that type; what is often unknown has none."""
+    neutral = trained.manifest.neutral["checkout"]
+    assert neutral["ip_first_seen_seconds"] > 0
+    assert "event_coupon_share" not in neutral, "many orders have no coupon"
+    train_part = table.part(split_by_share(table).train)
+    place = catalog.model_places["order.amount_base_minor"]
+    honest = train_part.part(
+        (np.array(train_part.types) == "checkout") & (train_part.labels == 0)
+    ).rows[:, place]
+    assert neutral["order.amount_base_minor"] == np.median(honest)
+
+
+def test_a_shop_that_says_less_is_no_shop_of_attackers(
+    tmp_path: Path, trained: Trained, table: Table, catalog: Catalog
+) -> None:
+    """Honest purchases without network and device score no higher than with them."""
+    scorer = Scorer.load(write_bundle(tmp_path, trained), catalog)
+    silent = [
+        place
+        for name, place in catalog.model_places.items()
+        if name.startswith(("ip_", "device", "event_ip", "event_browser", "event_agent"))
+    ]
+    honest = table.part((np.array(table.types) == "checkout") & (table.labels == 0))
+    scores = []
+    for row in honest.rows[-200:].tolist():
+        for place in silent:
+            row[place] = math.nan
+        scores.append(scorer.score(row, "checkout"))
+    assert np.mean(np.array(scores) >= 0.3) <= 0.02
 
 
 def test_the_train_command_makes_a_live_bundle(tmp_path: Path, catalog: Catalog) -> None:

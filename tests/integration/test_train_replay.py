@@ -88,7 +88,7 @@ def test_scores_served_are_those_of_the_offline_path(
     assert replay.follows_data
     for item, reply in zip(items, figures.replies, strict=True):
         event = parse_event(orjson.dumps(item.event))
-        assert reply.body["score"] == scorer.score(offline.facts_of(event).row())
+        assert reply.body["score"] == scorer.score(offline.facts_of(event).row(), event.type)
         assert reply.body["degraded"] == []
         assert reply.body["versions"]["bundle"] == scorer.version
     report = figures.as_json()

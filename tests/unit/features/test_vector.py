@@ -69,6 +69,18 @@ def test_a_device_is_new_when_the_store_answered_and_never_saw_it(
     assert facts["device_first_seen_seconds"] == 9.0
 
 
+def test_what_was_never_seen_is_known_to_the_model_for_0_seconds(
+    build: Build, catalog: Catalog, currencies: CurrencyTable
+) -> None:
+    """NaN is left for what is unknown: a store that did not answer, an event without a device."""
+    place = catalog.model_places["device_first_seen_seconds"]
+    event, counts = build("checkout"), {"device_distinct_users_1h": 0}
+    new, away = (assemble(event, known, catalog, currencies) for known in (counts, {}))
+    assert "device_first_seen_seconds" not in new.values
+    assert new.row()[place] == 0.0
+    assert isnan(away.row()[place])
+
+
 def test_a_share_of_nothing_is_unknown(
     build: Build, catalog: Catalog, currencies: CurrencyTable
 ) -> None:

@@ -74,7 +74,7 @@ def test_score_is_calibrated(tmp_path: Path, model_text: str) -> None:
     for row in rows(50, seed=8).tolist():
         value = raw.probability(row)
         expected = min(max((value - 0.1) / 0.8, 0.0), 1.0) * 0.5
-        assert scorer.score(row) == pytest.approx(expected, abs=1e-12)
+        assert scorer.score(row, "checkout") == pytest.approx(expected, abs=1e-12)
 
 
 def test_interpolation_is_exact_at_its_points() -> None:
@@ -88,7 +88,7 @@ def test_explain_groups_and_sorts_positive_causes(tmp_path: Path, model_text: st
     scorer = Scorer.load(bundle_at(tmp_path, model_text), Schema())
     raw = load_row_model(model_text)
     for row in rows(30, seed=4).tolist():
-        causes = scorer.explain(row)
+        causes = scorer.explain(row, "checkout")
         values = raw.contributions(row)
         assert [weight for _, weight in causes] == sorted((w for _, w in causes), reverse=True)
         assert all(weight > 0 for _, weight in causes)
