@@ -11,6 +11,7 @@ import json
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -82,7 +83,9 @@ def _show(
     last = DemoState.load(settings.var)
     traffic = next_traffic(last, events, datetime.now(UTC))
     _replay(settings, Replay(service.url, key), last, traffic, out, err)
-    out.print(_next_step(service.url, key), soft_wrap=True, highlight=False, markup=False)
+    out.print(
+        _next_step(service.url, key, settings.var), soft_wrap=True, highlight=False, markup=False
+    )
     if not wait:
         return True
     out.print("Serving until Ctrl-C.")
@@ -141,7 +144,7 @@ def _replay(
             show(out, figures)
 
 
-def _next_step(url: str, key: str) -> str:
+def _next_step(url: str, key: str, var: Path) -> str:
     event = {
         "event_id": f"try-{secrets.token_hex(4)}",
         "type": "checkout",
@@ -155,6 +158,9 @@ def _next_step(url: str, key: str) -> str:
         "\nAsk it yourself:\n\n"
         f"curl -s {url}/v1/score -H 'Authorization: Bearer {key}' "
         f"-H 'Content-Type: application/json' -d '{json.dumps(event)}'\n"
+        "\nWhat is known of that user, and what there is to know:\n\n"
+        f"{Path(sys.argv[0])} features show --entity user=u-9 --var {var}\n"
+        f"{Path(sys.argv[0])} features docs --var {var}\n"
     )
 
 
