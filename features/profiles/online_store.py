@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+import redis.asyncio
+import redis.asyncio.cluster
 from feast import FeatureView, RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -60,7 +62,21 @@ class ProfileOnlineStore(RedisOnlineStore):
         return self._client
 
     async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
-        raise NotImplementedError("decisions read through features.profiles.feast_store")
+        if self._client_async is None:
+            assert isinstance(online_store_config, ProfileOnlineStoreConfig)
+            self._client_async = _client(
+                online_store_config.url,
+                redis.asyncio.Redis,
+                redis.asyncio.cluster.RedisCluster,
+                redis.asyncio.cluster.ClusterNode,
+            )
+        return self._client_async
+
+    async def close(self) -> None:
+        """Close the asynchronous client; `FeatureStore.close` comes here."""
+        if self._client_async is not None:
+            await self._client_async.aclose()
+            self._client_async = None
 
     def online_write_batch(
         self,
@@ -147,15 +163,21 @@ def project_of(generation: str) -> str:
 
 def client_of(url: str) -> Redis | RedisCluster:
     """Return a blocking client of a server or cluster; for commands, never for decisions."""
+    client: Redis | RedisCluster = _client(url, Redis, RedisCluster, ClusterNode)
+    return client
+
+
+def _client(url: str, server: Any, cluster: Any, node: Any) -> Any:
+    """Return a client of redis-py's blocking or asynchronous classes, unopened."""
     if not is_cluster(url):
         scheme = url.partition("://")[0]
-        return Redis.from_url(_SCHEMES.get(scheme, scheme) + url[len(scheme) :])
+        return server.from_url(_SCHEMES.get(scheme, scheme) + url[len(scheme) :])
     members = parse_cluster(url)
     options: dict[str, Any] = {
         name: value for name, value in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")
     }
-    return RedisCluster(
-        startup_nodes=[ClusterNode(one.host, one.port) for one in members],  # type: ignore[no-untyped-call]
+    return cluster(
+        startup_nodes=[node(one.host, one.port) for one in members],
         username=members[0].username,
         password=members[0].password,
         ssl=members[0].tls is not None,

@@ -141,11 +141,7 @@ async def _feast(url: str, wanted: Sequence[Any]) -> Callable[[dict[str, str]], 
     client = redis_asyncio.Redis.from_url(url)
     marker = Marker.loads(await client.get(MARKER_KEY))
 
-    class Theirs(online.ProfileOnlineStore):  # type: ignore[misc, name-defined]
-        async def _get_client_async(self, online_store_config: Any) -> Any:
-            return client
-
-    store = Theirs()
+    store = online.ProfileOnlineStore()
     config = feast_module("feast").RepoConfig(
         project=PROJECT,
         provider="local",

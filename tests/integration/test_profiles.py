@@ -251,9 +251,11 @@ async def test_feast_itself_reads_the_build_in_use(
     feast = feast_module("feast")
     store = feast.FeatureStore(repo_path=str(layout.current_link))
     fields = ["orders_lifetime", "rfm_segment_name"]
-    found = store.get_online_features(
-        features=[f"user_profile:{field}" for field in fields], entity_rows=[{"user": user}]
-    ).to_dict()
+    features = [f"user_profile:{field}" for field in fields]
+    found = store.get_online_features(features=features, entity_rows=[{"user": user}]).to_dict()
+    later = await store.get_online_features_async(features=features, entity_rows=[{"user": user}])
+    assert later.to_dict() == found
+    await store.close()
     values = await online.values(MIDNIGHT_MS, user=user)
     assert {field: found[field] for field in fields} == {
         field: [values[f"profile_user_{field}"]] for field in fields
