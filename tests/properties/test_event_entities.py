@@ -85,4 +85,9 @@ def test_a_row_has_one_number_or_nan_for_each_model_feature_in_order(
     row = facts.row()
     assert len(row) == len(catalog().model_features)
     for name, value in zip(catalog().model_features, row, strict=True):
-        assert isnan(value) if name not in facts.values else value == facts.values[name]
+        if name in facts.values:
+            assert value == facts.values[name]
+        elif facts.values.get(name.replace("_first_seen_seconds", "_is_new")) is True:
+            assert value == 0  # known for no time at all
+        else:
+            assert isnan(value)
