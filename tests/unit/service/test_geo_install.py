@@ -36,7 +36,7 @@ def archive(tmp_path: Path) -> Path:
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as packed:
         for name, data in (
-            ("package/package.json", b'{"scripts": {"install": "touch /tmp/ran"}}'),
+            ("package/package.json", b'{"scripts": {"install": "exit 1"}}'),
             ("../climbed.mmdb", b"x"),
             (COUNTRY.member, content),
         ):
