@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Literal
 
 Mode = Literal["live", "shadow", "off"]
+# How a hit stands: that of its rule, or `stopped` by an emergency stop. Only `live` has an effect.
+Standing = Literal["live", "shadow", "off", "stopped"]
 Precedence = Literal["normal", "hard", "allow"]
 ReasonKind = Literal["rule", "model", "policy"]
 
@@ -95,7 +97,7 @@ class RuleHit:
     status: HitStatus
     outcome: Outcome
     reason: str
-    mode: Mode = "live"
+    mode: Standing = "live"
     precedence: Precedence = "normal"
     step_up: str | None = None
     delay_seconds: int = 0

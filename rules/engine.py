@@ -20,6 +20,7 @@ from rules.cel import Language
 from rules.decision import HitStatus, RuleHit
 from rules.diagnostic import Diagnostic
 from rules.errors import RuleSetInvalid
+from rules.listed import Listed
 from rules.rule import Rule
 from rules.ruleset import RuleSet
 
@@ -30,6 +31,7 @@ class Engine:
     def __init__(self, ruleset: RuleSet, fact_types: Mapping[str, str]) -> None:
         """Compile every rule that is not off; raise RuleSetInvalid with every CEL problem."""
         self.ruleset = ruleset
+        self.listed: tuple[Listed, ...] = ()
         language = Language(fact_types)
         compiled: list[CompiledRule] = []
         problems: list[Diagnostic] = []

@@ -68,6 +68,17 @@ class Caller:
     key_id: str
     name: str
     scopes: frozenset[str]
+    person: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as records name it: a person, or a key that belongs to none."""
+        return self.person or f"key:{self.key_id}"
+
+    @property
+    def who(self) -> dict[str, str]:
+        """What the staff block of an entry says of the caller."""
+        return {"actor": self.actor, "key": self.key_id}
 
 
 class ApiKeys:
@@ -179,4 +190,4 @@ class ApiKeys:
 
 
 def _caller(row: ApiKey) -> Caller:
-    return Caller(row.key_id, row.name, row.scopes)
+    return Caller(row.key_id, row.name, row.scopes, row.person)

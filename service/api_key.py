@@ -22,6 +22,17 @@ SCOPES: Mapping[str, str] = {
     "score": "POST /v1/score: have events decided",
     "events:write": "POST /v1/events: report events that need no decision",
     "decisions:read": "GET /v1/decisions: read decisions back",
+    "rules:read": "GET /v1/rule-sets: read rule sets, backtests, comparisons, performance",
+    "rules:write": "push, check, backtest, submit and shadow rule sets",
+    "rules:approve": "approve what somebody else submitted",
+    "rules:activate": "put an approved rule set live, roll it out, abort and roll back",
+    "rules:stop": "stop a rule in an emergency, and confirm what somebody else stopped",
+    "lists:read": "GET /v1/lists: read lists, test whether something is on one",
+    "lists:write": "make lists, add and remove entries",
+    "labels:read": "GET /v1/labels: read labels",
+    "labels:write": "POST /v1/labels: say what events turned out to be",
+    "people:read": "GET /v1/people: who has which role",
+    "people:write": "request changes of roles, approve those of others",
 }
 
 ID_BYTES = 10
@@ -44,6 +55,7 @@ class ApiKey:
     scopes: frozenset[str]
     created_at: datetime
     revoked_at: datetime | None
+    person: str | None = None
 
 
 def key_id_of(key: str) -> str | None:
@@ -69,7 +81,12 @@ class KeyHash:
 
 
 async def create_key(
-    connection: Any, hashed: KeyHash, name: str, scopes: Iterable[str]
+    connection: Any,
+    hashed: KeyHash,
+    name: str,
+    scopes: Iterable[str],
+    *,
+    person: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Store a new key and return its row and the key itself, which cannot be had again.
 
@@ -82,11 +99,13 @@ async def create_key(
     key_id = _letters(ID_BYTES)
     key = f"ts_{key_id}_{_letters(SECRET_BYTES)}"
     row = await connection.fetchrow(
-        "INSERT INTO api_key (key_id, name, hash, scopes) VALUES ($1, $2, $3, $4) RETURNING *",
+        "INSERT INTO api_key (key_id, name, hash, scopes, person) VALUES ($1, $2, $3, $4, $5) "
+        "RETURNING *",
         key_id,
         name.strip(),
         hashed(key),
         wanted,
+        person,
     )
     return _from_row(row), key
 
@@ -132,4 +151,5 @@ def _from_row(row: Any) -> ApiKey:
         scopes=frozenset(row["scopes"]),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        person=row["person"],
     )

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 
-import rules
 from features.catalog import DEFAULT_PATH, Catalog
 from features.collector.tokens import TokenKey
 from features.geo import GeoTable
@@ -23,17 +21,18 @@ from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import Connection, connect
 from features.velocity.valkey_store import ValkeyVelocityStore
 from features.warm import warm
-from rules.engine import Engine
-from rules.policy import Policy
-from rules.reasons import Reasons
-from rules.ruleset import RuleSet
+from rules.files import SHIPPED, RuleSetFiles
+from rules.ruling import Ruling
 from service.access import ApiKeys
+from service.actions import Actions
+from service.brain import Brain
 from service.bundle import current_bundle
+from service.changes import Changes
 from service.claims import ValkeyClaims
 from service.clock import Clock, EventClock, SystemClock
 from service.code_version import code_version
 from service.completeness import Completeness
-from service.decider import Brain, Decider
+from service.decider import Decider
 from service.devices import Devices, ValkeyNonces
 from service.gate import Gate
 from service.idempotency import Once
@@ -41,6 +40,7 @@ from service.know import Knowledge
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
 from service.ledger.writer import LedgerWriter, WriterSettings
+from service.lists.membership import Lists
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
@@ -48,22 +48,19 @@ from service.runtime import Runtime
 from service.scorer import Scorer
 from service.secrets_files import SecretKeys, read_keys
 from service.settings import Settings
+from service.shadow.queue import ShadowQueue
 
 # Reads of first answers and decisions; commits have connections of their own.
 POOL_CONNECTIONS = 4
 
-_RULES = Path(rules.__file__).parent
-
 
 def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
-    """Load everything that decides: catalog, rules, policy, reasons and the live bundle.
+    """Load everything that decides: catalog, the rule set of the files, and the live bundle.
 
     Raises the errors of each part, which say what is wrong and where. Without a bundle the brain
     has no scorer, and every decision names `model` in `degraded`.
     """
     catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
-    ruleset = RuleSet.load(settings.rules_dir or _RULES / "packs")
-    policy = Policy.load(settings.policy or _RULES / "policy.yaml")
     bundle = current_bundle(settings.var)
     scorer = None if bundle is None else Scorer.load(bundle, catalog)
     return Brain(
@@ -74,18 +71,10 @@ def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
             settings.shop.units_of_minor(),
             settings.shop.rates_to_base(),
         ),
-        engine=Engine(ruleset, catalog.fact_types),
-        policy=policy,
-        reasons=Reasons.load(_RULES / "reasons.yaml"),
         scorer=scorer,
         geo=GeoTable.open(**settings.geo_paths()),
-        versions={
-            "rule_set": ruleset.version,
-            "bundle": None if scorer is None else scorer.version,
-            "catalog": catalog.version,
-            "policy": policy.version,
-            "code": code_version(),
-        },
+        code=code_version(),
+        live=Ruling.load(RuleSetFiles.load(settings.rules_dir or SHIPPED), catalog.fact_types),
     )
 
 
@@ -143,6 +132,8 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             )
         )
         token_key = TokenKey(keys.tag)
+        lists = Lists()
+        shadow = ShadowQueue()
         decider = Decider(
             brain=brain,
             knowledge=Knowledge(
@@ -159,10 +150,14 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             clock=clock or (EventClock() if settings.clock == "event" else SystemClock()),
             budget_seconds=budget_seconds,
             metrics=metrics,
+            lists=lists,
+            shadow=shadow,
         )
+        changes = await stack.enter_async_context(Changes(dsn))
         yield Runtime(
             settings=settings,
-            brain=brain,
+            changes=changes,
+            actions=Actions(dsn, ledger),
             decider=decider,
             api_keys=api_keys,
             record=record,

@@ -5,6 +5,8 @@ Domain errors know no HTTP; `service/api/problems.py` is the only table from `co
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class DecisionError(Exception):
     """An event could not be answered. Every leaf has a stable `code`."""
@@ -40,3 +42,27 @@ class TooManyTokens(DecisionError):
     """More tokens for the collector script are asked for than the settings allow."""
 
     code = "too_many_tokens"
+
+
+class Refused(Exception):
+    """A request of people or tools that cannot be carried out; nothing was changed.
+
+    Every leaf has a stable `code` of the table in `service/api/problems.py`. `detail` is a sentence
+    for the caller, without values of a body that may be personal; `problems` are pointer, code and
+    detail of each thing that is wrong.
+    """
+
+    code = "refused"
+
+    def __init__(
+        self, detail: str | None = None, problems: Sequence[Mapping[str, str]] | None = None
+    ) -> None:
+        self.detail = detail
+        self.problems = problems
+        super().__init__(detail or self.code)
+
+
+class NotAPerson(Refused):
+    """Only people may do this, and the key belongs to none."""
+
+    code = "not_a_person"

@@ -20,9 +20,7 @@ from features.vector import Facts
 from service.accepted import Accepted
 from service.clock import epoch_ms
 from service.ledger.entry import EntryDraft
-
-# Whose data an entry is: the first of these that the event names owns the key of its subject block.
-SUBJECT_KINDS = ("user", "email", "phone", "device", "payment_instrument", "ip")
+from service.subject import SUBJECT_KINDS
 
 
 def learned_of(

@@ -14,8 +14,11 @@ from features.collector.tokens import TokenKey
 from features.velocity.connect import Connection
 from features.velocity.store import VelocityUnavailable
 from service.access import ApiKeys
+from service.actions import Actions
+from service.brain import Brain
+from service.changes import Changes
 from service.completeness import NO_GAP, Completeness
-from service.decider import Brain, Decider
+from service.decider import Decider
 from service.errors import RecordUnavailable
 from service.gate import Gate
 from service.ledger.writer import LedgerWriter
@@ -41,8 +44,9 @@ class Runtime:
     """Everything that the routes need, alive until the app stops."""
 
     settings: Settings
-    brain: Brain
     decider: Decider
+    changes: Changes
+    actions: Actions
     api_keys: ApiKeys
     record: LedgerRecord
     ledger: LedgerWriter
@@ -52,6 +56,11 @@ class Runtime:
     token_key: TokenKey
     token_rate: Rate
     metrics: Metrics
+
+    @property
+    def brain(self) -> Brain:
+        """What decides the next event."""
+        return self.decider.brain
 
     async def resources(self) -> dict[str, State]:
         """Ping every resource once; takes at most `PING_SECONDS`.
@@ -80,7 +89,7 @@ class Runtime:
             "velocity": velocity,
             "ledger": ledger,
             "model": model,
-            "rules": State(ok=True, detail=f"rule set {self.brain.engine.ruleset.version[:16]}"),
+            "rules": State(ok=True, detail=f"rule set {self.brain.live.version[:16]}"),
             "clock": State(
                 ok=self.settings.clock == "system",
                 detail=f"{self.settings.clock} clock",

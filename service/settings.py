@@ -66,8 +66,10 @@ class Settings(BaseSettings):
         "system",
         description="`event` makes time follow `occurred_at`: for replays of old data only",
     )
-    rules_dir: Path | None = Field(None, description="Your rule packs; unset: the shipped ones")
-    policy: Path | None = Field(None, description="Your policy file; unset: the shipped one")
+    rules_dir: Path | None = Field(
+        None,
+        description="Directory of your first rule set (packs/, policy.yaml …); unset: the shipped",
+    )
     catalog: Path | None = Field(None, description="Your feature catalog; unset: the shipped one")
     http: HttpSettings = Field(default_factory=HttpSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)

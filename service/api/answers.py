@@ -39,7 +39,10 @@ class RuleHitAnswer(_Answer):
     rule_id: str
     status: Literal["hit", "unknown", "error"]
     outcome: OutcomeName
-    mode: Literal["live", "shadow"]
+    mode: Annotated[
+        Literal["live", "shadow", "stopped"],
+        Field(description="Only a live rule has an effect; `stopped`: by an emergency stop."),
+    ]
 
 
 class StepUpAnswer(_Answer):

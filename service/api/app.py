@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -18,9 +19,9 @@ from service.access import AccessDenied
 from service.api import collector, decisions, health, score
 from service.api.body import BodyTooLarge, BodyTooSlow
 from service.api.openapi import describe
-from service.api.problems import PROBLEMS, problem_response
+from service.api.problems import PROBLEMS, problem_response, problems_of_request
 from service.bootstrap import bootstrap
-from service.errors import DecisionError
+from service.errors import DecisionError, Refused
 from service.ledger.errors import LedgerError
 from service.settings import Settings
 
@@ -41,7 +42,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (score, decisions, collector, health):
         app.router.routes.extend(module.router.routes)
-    for kind in (*_CODED, InvalidEvent, TimeoutError, HTTPException, Exception):
+    for kind in (
+        *_CODED, Refused, InvalidEvent, RequestValidationError, TimeoutError, HTTPException,
+        Exception,
+    ):  # fmt: skip
         app.add_exception_handler(kind, _refuse)
     describe(app)
     return app
@@ -52,16 +56,22 @@ async def _refuse(request: Request, error: Exception) -> Response:
     request.app.state.runtime.metrics.problems.labels(code).inc()
     if isinstance(error, InvalidEvent):
         return problem_response(code, problems=[entry._asdict() for entry in error.problems])
+    if isinstance(error, RequestValidationError):
+        return problem_response(code, problems=problems_of_request(error))
+    if isinstance(error, Refused):
+        return problem_response(code, detail=error.detail, problems=error.problems)
     return problem_response(code)
 
 
 def _code_of(error: Exception) -> str:
     if isinstance(error, InvalidEvent):
         return "invalid_event"
+    if isinstance(error, RequestValidationError):
+        return "invalid_request"
     if isinstance(error, TimeoutError):
         return "out_of_time"
     if isinstance(error, HTTPException):
         return _HTTP_CODES.get(error.status_code, "internal_error")
-    if isinstance(error, _CODED) and error.code in PROBLEMS:
+    if isinstance(error, (*_CODED, Refused)) and error.code in PROBLEMS:
         return error.code
     return "internal_error"

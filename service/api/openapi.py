@@ -17,10 +17,20 @@ from features.event_types import EVENT_TYPES
 from service.api.answers import EventAnswer, ProblemAnswer, ReadyAnswer, ScoreAnswer, TokenAnswer
 from service.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 
+_OWN_422 = "HTTPValidationError"
 _REF = "#/components/schemas/{model}"
-_KEY_PROBLEMS = ("missing_key", "invalid_key", "missing_scope", "keys_unavailable")
+KEY_PROBLEMS = ("missing_key", "invalid_key", "missing_scope", "keys_unavailable")
+# What every route of people and tools may answer.
+ADMIN_PROBLEMS = (
+    *KEY_PROBLEMS,
+    "invalid_request",
+    "not_a_person",
+    "store_unavailable",
+    "ledger_unavailable",
+    "internal_error",
+)
 _EVENT_PROBLEMS = (
-    *_KEY_PROBLEMS,
+    *KEY_PROBLEMS,
     "body_too_slow",
     "event_conflict",
     "body_too_large",
@@ -85,8 +95,11 @@ _INVALID_EXAMPLE = [
 ]
 
 
-def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route for these error codes, grouped by status."""
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for these error codes, grouped by status.
+
+    Routes of people and tools: `responses=openapi.problems(*openapi.ADMIN_PROBLEMS, ...)`.
+    """
     responses: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         kind = PROBLEMS[code]
@@ -104,10 +117,10 @@ def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
         )
         if kind.title not in response["description"]:
             response["description"] += f" · {kind.title}"
-        problems = _INVALID_EXAMPLE if code == "invalid_event" else None
+        found = _INVALID_EXAMPLE if code in ("invalid_event", "invalid_request") else None
         response["content"][MEDIA_TYPE]["examples"][code] = {
             "summary": kind.title,
-            "value": problem_body(code, problems=problems),
+            "value": problem_body(code, problems=found),
         }
         if kind.retry_after_seconds is not None:
             response["headers"] = {
@@ -147,7 +160,7 @@ SCORE: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: _json("The recorded decision.", "ScoreAnswer", _SCORE_EXAMPLE),
-        **_problems(*_EVENT_PROBLEMS),
+        **problems(*_EVENT_PROBLEMS),
     },
     "openapi_extra": _event_body(),
 }
@@ -156,7 +169,7 @@ EVENTS: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         202: _json("Counted and recorded.", "EventAnswer", _EVENT_EXAMPLE),
-        **_problems(*_EVENT_PROBLEMS),
+        **problems(*_EVENT_PROBLEMS),
     },
     "openapi_extra": _event_body(),
 }
@@ -164,7 +177,7 @@ DECISION: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: _json("The decision as it was answered.", "ScoreAnswer", _SCORE_EXAMPLE),
-        **_problems(*_KEY_PROBLEMS, "unknown_decision", "internal_error", "record_unavailable"),
+        **problems(*KEY_PROBLEMS, "unknown_decision", "internal_error", "record_unavailable"),
     },
     "openapi_extra": {"security": [{"api_key": []}]},
 }
@@ -196,7 +209,7 @@ COLLECTOR_TOKEN: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: _json("A token.", "TokenAnswer", _TOKEN_EXAMPLE),
-        **_problems("too_many_tokens"),
+        **problems("too_many_tokens"),
     },
 }
 LIVE: dict[str, Any] = {
@@ -248,6 +261,8 @@ def describe(app: FastAPI) -> None:
     app.summary = "Decides in milliseconds whether an e-commerce event may go ahead."
     generate = app.openapi
 
+    invalid_request = problems("invalid_request")[422]
+
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
@@ -269,8 +284,13 @@ def describe(app: FastAPI) -> None:
                 ref_template=_REF,
             )
             components.setdefault("schemas", {}).update(schemas["$defs"])
-            # FastAPI adds its own 422 to a path with a parameter; ours are refused as 404.
-            document["paths"]["/v1/decisions/{decision_id}"]["get"]["responses"].pop("422", None)
+            # FastAPI adds its own 422 to every route with a parameter; ours has another shape.
+            for path, methods in document["paths"].items():
+                for route in methods.values():
+                    if _OWN_422 in str(route["responses"].get("422")):
+                        route["responses"].pop("422")
+                        if path != "/v1/decisions/{decision_id}":  # what is no id gives 404
+                            route["responses"]["422"] = invalid_request
             for unused in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(unused, None)
             components["securitySchemes"] = {"api_key": {"type": "http", "scheme": "bearer"}}

@@ -7,26 +7,35 @@ error leaves through `problem_response`, so all have the same shape; no value of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
+
+from service.api.problem_kind import ProblemKind
+from service.api.problems_lists import LIST_PROBLEMS
+from service.api.problems_people import PEOPLE_PROBLEMS
+from service.api.problems_rules import RULE_PROBLEMS
 
 MEDIA_TYPE = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemKind:
-    """A row of the table: what a caller sees for a code."""
-
-    status: int
-    title: str
-    detail: str
-    retry_after_seconds: int | None = None
-
-
 PROBLEMS: Mapping[str, ProblemKind] = {
+    **RULE_PROBLEMS,
+    **LIST_PROBLEMS,
+    **PEOPLE_PROBLEMS,
+    "invalid_request": ProblemKind(
+        422,
+        "The request is not valid",
+        "Correct every entry of `problems` and send the request again.",
+    ),
+    "store_unavailable": ProblemKind(
+        503,
+        "The database cannot be asked",
+        "Nothing was changed. Try again after `Retry-After` seconds.",
+        retry_after_seconds=2,
+    ),
     "invalid_event": ProblemKind(
         422,
         "The event is not valid",
@@ -147,3 +156,22 @@ def problem_body(
     if problems is not None:
         body["problems"] = list(problems)
     return body
+
+
+def problems_of_request(error: RequestValidationError) -> list[dict[str, str]]:
+    """Return pointer, code and detail of each thing that is wrong with a request.
+
+    Values are not repeated: they may be about a person.
+    """
+    found = []
+    for item in error.errors():
+        where, *path = item["loc"] or ("body",)
+        pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+        found.append(
+            {
+                "pointer": pointer if where == "body" else f"{where}:{'.'.join(map(str, path))}",
+                "code": str(item["type"]),
+                "detail": str(item["msg"]).removeprefix("Value error, "),
+            }
+        )
+    return found

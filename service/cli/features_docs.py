@@ -73,7 +73,7 @@ def _collect(var: Path | None) -> tuple[list[tuple[Entry, FactUses]], str]:
 
     settings = load_settings(var)
     catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
-    ruleset = RuleSet.load(settings.rules_dir or Path(rules.__file__).parent / "packs")
+    ruleset = RuleSet.load((settings.rules_dir or Path(rules.__file__).parent) / "packs")
     bundle, note = None, "no model yet: `touchstone train` makes one"
     try:
         directory = current_bundle(settings.var)

@@ -34,14 +34,17 @@ def check(
 
     settings = load_settings(var)
     shipped = Path(rules.__file__).parent
-    packs = directory or settings.rules_dir or shipped / "packs"
+    root = directory or settings.rules_dir or shipped
+    packs = root / "packs"
     catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
     problems = check_rules(
         packs,
         catalog.fact_types,
         event_types=EVENT_TYPES,
         reasons=shipped / "reasons.yaml",
-        policy=settings.policy or shipped / "policy.yaml",
+        policy=root / "policy.yaml"
+        if (root / "policy.yaml").is_file()
+        else shipped / "policy.yaml",
         available={name: known_facts(catalog, name) for name in EVENT_TYPES},
     )
     if problems:

@@ -1,0 +1,124 @@
+"""How does a command talk to the running service? As anybody else: through the API, with a key.
+
+Invariant: what is refused is one clear error with what the service said of it, every problem on a
+line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import typer
+
+from service.settings import Settings
+
+KEY_VARIABLE = "TOUCHSTONE_API_KEY"
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Where the service is. Default: the one that runs on --var, else " + DEFAULT_URL,
+        show_default=False,
+    ),
+]
+Key = Annotated[
+    str,
+    typer.Option("--key", help="Your API key", envvar=KEY_VARIABLE, show_default=False),
+]
+
+
+class ApiRefused(Exception):
+    """The service refused, or does not answer; the text says why."""
+
+    code = "api_refused"
+
+
+class ApiClient:
+    """Calls of one command. Paths are relative; names in them go through `path`."""
+
+    def __init__(self, settings: Settings, url: str | None, key: str) -> None:
+        self._url = (url or _running(settings.var) or DEFAULT_URL).rstrip("/")
+        if not key:
+            raise ApiRefused(
+                f"an API key is needed: --key, or {KEY_VARIABLE}; `touchstone people` makes yours"
+            )
+        self._key = key
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON of an answer; raise `ApiRefused`."""
+        return json.loads(self.call("GET", path, query=query))
+
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        """Send JSON, return JSON; raise `ApiRefused`."""
+        return json.loads(self.call("POST", path, body=body, query=query) or "null")
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return the bytes of an answer. `body`: bytes as they are, anything else as JSON."""
+        parts = urlsplit(self._url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.netloc, timeout=60)
+        asked = urlencode({k: v for k, v in (query or {}).items() if v is not None}, doseq=True)
+        headers = {"Authorization": f"Bearer {self._key}"}
+        raw: bytes | None = None
+        if body is not None:
+            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = content_type
+        try:
+            connection.request(
+                method, parts.path + path + (f"?{asked}" if asked else ""), raw, headers
+            )
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, HTTPException) as error:
+            raise ApiRefused(
+                f"nothing answers at {self._url} ({error}): start `touchstone serve`, or give --url"
+            ) from None
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise ApiRefused(_sentence(response, answer))
+        return answer
+
+
+def path(*parts: str) -> str:
+    """Return a path of parts that may hold anything.
+
+    >>> path("v1", "lists", "a/b")
+    '/v1/lists/a%2Fb'
+    """
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _running(var: Path) -> str | None:
+    try:
+        return str(json.loads((var / "run" / "service.json").read_text(encoding="utf-8"))["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sentence(response: HTTPResponse, answer: bytes) -> str:
+    try:
+        problem = json.loads(answer)
+        lines = [f"{problem['title']}. {problem['detail']}"]
+        lines += [
+            f"  {item['pointer'] or '/'}: {item['detail']}"
+            for item in problem.get("problems") or ()
+        ]
+    except (ValueError, KeyError, TypeError):
+        return f"the service answered {response.status} {response.reason}"
+    return "\n".join(lines)
