@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from features.catalog_check import CheckedRows, check_rows
+from features.catalog_extension import extension_of
 from features.catalog_plans import EventPlan, ProfileFeature, SeriesPlan, plan_of
 from features.catalog_rows import CatalogError, CatalogProblem, Report, Row, read_rows
 from features.catalog_text import Entry, entries_of
@@ -50,6 +51,7 @@ class Catalog:
     - `ratios`: (name, numerator, denominator) of each derived feature.
     - `profiles`: the slow features, in the order of the file.
     - `entries`: every fact with its sentence for people, in the order of the file.
+    - `rows`: what was declared, as it was read.
     """
 
     version: str
@@ -63,15 +65,26 @@ class Catalog:
     profiles: tuple[ProfileFeature, ...]
     plans: Mapping[str, EventPlan]
     entries: tuple[Entry, ...]
+    rows: tuple[Row, ...]
 
     @classmethod
     def load(cls, path: Path = DEFAULT_PATH) -> Catalog:
         """Read and check a catalog file; raise `CatalogError` with every problem in it."""
         report = Report(path.name)
-        checked = check_rows(read_rows(path, report), report)
-        if report.problems:
-            raise CatalogError(sorted(report.problems, key=lambda problem: problem.line))
-        return _compiled(checked)
+        return _checked(read_rows(path, report), report)
+
+    def extended(self, texts: Iterable[str]) -> Catalog:
+        """Return this catalog with the series that rule sets declare (`series.yaml`).
+
+        Each text has the sections `series` and `derived`, in this catalog's form. The model never
+        sees them. A series that several sets declare in the same way is one series. Raises
+        `CatalogError` with every problem.
+        """
+        report = Report("series.yaml")
+        rows = extension_of(self.rows, texts, report)
+        if not (rows or report.problems):
+            return self
+        return _checked([*self.rows, *rows], report, is_extended=True)
 
     @property
     def short_version(self) -> str:
@@ -83,7 +96,14 @@ class Catalog:
         return self.plans[event_type]
 
 
-def _compiled(checked: CheckedRows) -> Catalog:
+def _checked(rows: Sequence[Row], report: Report, *, is_extended: bool = False) -> Catalog:
+    checked = check_rows(rows, report, is_extended=is_extended)
+    if report.problems:
+        raise CatalogError(sorted(report.problems, key=lambda problem: problem.line))
+    return _compiled(checked, tuple(rows))
+
+
+def _compiled(checked: CheckedRows, rows: tuple[Row, ...]) -> Catalog:
     fact_types: dict[str, str] = dict.fromkeys(PRESENCE, "bool")
     definitions: dict[str, Any] = {}
     for row in checked.section("fields"):
@@ -101,7 +121,8 @@ def _compiled(checked: CheckedRows) -> Catalog:
                 definitions[name] = _definition(row)
     for row in checked.section("derived"):
         fact_types[row.name] = "double"
-        if row.values["numerator"] in definitions and row.values["denominator"] in definitions:
+        of_model = (row.values["numerator"], row.values["denominator"])
+        if row.values.get("model", True) and all(name in definitions for name in of_model):
             definitions[row.name] = _definition(row)
     for row in checked.section("profiles"):
         fact_types[row.name] = str(row.values["type"])
@@ -127,6 +148,7 @@ def _compiled(checked: CheckedRows) -> Catalog:
             for row in checked.section("profiles")
         ),
         entries=entries_of(checked),
+        rows=rows,
         plans={name: plan_of(name, checked) for name in EVENT_TYPES},
     )
 

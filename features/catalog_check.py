@@ -25,6 +25,9 @@ SHORTEST_MS, LONGEST_MS = 1_000, 400 * 86_400_000
 # What a decision can pay for within its time: 24 series are about 0.12 ms of Valkey.
 MAX_SERIES_PER_ENTITY = 6
 MAX_SERIES_PER_EVENT = 24
+# Rule sets may add these to what the catalog declares; together with it, for one entity and in all.
+EXTRA_SERIES_PER_ENTITY = 4
+EXTRA_SERIES_PER_EVENT = 8
 # The words of `rules.decision.Outcome`, which this folder may not import; a test holds them equal.
 OUTCOMES = ("approve", "challenge", "review", "decline")
 # A total only grows: a field that can be negative has no sum.
@@ -75,8 +78,11 @@ class CheckedRows:
         return series.removesuffix("_first_seen") + "_is_new"
 
 
-def check_rows(rows: Sequence[Row], report: Report) -> CheckedRows:
-    """Check every row, and report every problem."""
+def check_rows(rows: Sequence[Row], report: Report, *, is_extended: bool = False) -> CheckedRows:
+    """Check every row, and report every problem.
+
+    `is_extended`: the rows of rule sets are among them, which may cost something of their own.
+    """
     sections = {name: tuple(r for r in rows if r.section == name) for name in SECTIONS}
     filters: dict[str, Filter] = {}
     environment = filter_environment()
@@ -100,7 +106,7 @@ def check_rows(rows: Sequence[Row], report: Report) -> CheckedRows:
     checked = CheckedRows(sections, filters)
     if not report.problems:
         _check_derived(checked, report)
-        _check_cost(sections["series"], report)
+        _check_cost(sections["series"], report, is_extended=is_extended)
     return checked
 
 
@@ -221,21 +227,23 @@ def _check_derived(checked: CheckedRows, report: Report) -> None:
             _one_of(row, key, row.values[key], known, report)
 
 
-def _check_cost(series: Sequence[Row], report: Report) -> None:
+def _check_cost(series: Sequence[Row], report: Report, *, is_extended: bool) -> None:
+    most = MAX_SERIES_PER_EVENT + EXTRA_SERIES_PER_EVENT * is_extended
+    most_of_entity = MAX_SERIES_PER_ENTITY + EXTRA_SERIES_PER_ENTITY * is_extended
     for event_type in EVENT_TYPES:
         touched = [
             row
             for row in series
             if event_type in (*row.values["events"], *row.values.get("read_by", ()))
         ]
-        if len(touched) > MAX_SERIES_PER_EVENT:
-            text = f"{event_type} reads {len(touched)} series; {MAX_SERIES_PER_EVENT} are the most"
+        if len(touched) > most:
+            text = f"{event_type} reads {len(touched)} series; {most} are the most"
             report.add_row(touched[-1], text)
         for kind in {row.values["entity"]: None for row in touched}:
             of_kind = [row for row in touched if row.values["entity"] == kind]
-            if len(of_kind) > MAX_SERIES_PER_ENTITY:
+            if len(of_kind) > most_of_entity:
                 text = f"{event_type} reads {len(of_kind)} series of one {kind}"
-                report.add_row(of_kind[-1], f"{text}; {MAX_SERIES_PER_ENTITY} are the most")
+                report.add_row(of_kind[-1], f"{text}; {most_of_entity} are the most")
             seen = [row for row in of_kind if row.values["measure"] == "first_seen"]
             counted = ("count", "sum", "distinct")
             if seen and not any(row.values["measure"] in counted for row in of_kind):

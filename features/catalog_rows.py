@@ -133,13 +133,18 @@ def duration_ms(text: str) -> int | None:
 def read_rows(path: Path, report: Report) -> list[Row]:
     """Read the well-formed rows of a catalog file; everything else goes to the report."""
     try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        return parse_rows(path.read_text("utf-8"), report)
     except OSError as error:
         report.add(0, "file", f"cannot be read: {error.strerror}")
-        return []
     except UnicodeDecodeError:
         report.add(0, "file", "is not UTF-8")
-        return []
+    return []
+
+
+def parse_rows(text: str, report: Report) -> list[Row]:
+    """Return the well-formed rows of a catalog's text; everything else goes to the report."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
