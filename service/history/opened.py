@@ -44,11 +44,16 @@ class Place(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An event without its position, where it stands, and the catalog that it was counted under."""
+    """An event without its position, where it stands, and what was answered.
+
+    `answer` is None when the core block is past its retention. `versions`: what the entry names.
+    """
 
     place: Place
     event: HistoryEvent
-    catalog: str | None
+    entry_id: bytes
+    answer: Mapping[str, Any] | None
+    versions: Mapping[str, str]
 
 
 class Opener:
@@ -68,13 +73,14 @@ class Opener:
             core = self._core(row, header)
             framed = self._open(subject_key, row, "subject")
             subject = orjson.loads(framed.content)
-            event = _event(core, subject, (framed.event_key or b"").decode())
+            answer = None if core is None else core["answer"]
+            event = _event(answer or {}, subject, (framed.event_key or b"").decode())
         except (BadHeader, SealBroken, KeyError, ValueError, TypeError) as error:
             raise Unusable("unreadable", str(error)) from error
         if row["event_key"] is None:
             raise Unusable("superseded")
         place = Place(event.observed_ms, row["writer"], row["seq"])
-        return Opened(place, event, header.versions.get("catalog"))
+        return Opened(place, event, row["entry_id"], answer, header.versions)
 
     def _core(self, row: Any, header: Header) -> Any:
         key = self._month_keys.get(str(header.blocks["core"][0]))
@@ -106,9 +112,8 @@ class Opener:
         return key
 
 
-def _event(core: Any, subject: Any, event_tag: str) -> HistoryEvent:
+def _event(answer: Mapping[str, Any], subject: Any, event_tag: str) -> HistoryEvent:
     """Return what the two blocks say. Entries of early releases lack `fields` and `observed_ms`."""
-    answer = {} if core is None else core["answer"]
     facts: dict[str, Value] = subject.get("facts", {})
     fields: dict[str, Value] | None = subject.get("fields")
     if fields is None:

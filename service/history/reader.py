@@ -1,82 +1,30 @@
 """Which events does the ledger hold, in the order in which they were accepted?
 
-Order: (observed_ms, writer, number). One consistent snapshot, two whole pages in memory at most,
-but for the entries of one second, which are always held together. Invariant: the same entries give
-the same order and the same positions, wherever reading begins.
-
-Entries that wait in the spool of a writer are not in the table, so not in the history: see
-`service/history/spools.py`. Those of erased persons, and entries that a spool brought in for an
-event that another entry answers, are skipped and counted.
+Decided ones and those that were only counted, each with its position. Invariant: the same entries
+give the same order and the same positions, wherever reading begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from features.history import HistoryEvent
-from service.history.opened import Opened, Opener, Place, Unusable
+from service.history.opened import Place
+from service.history.ordered import OrderedEntries, Skipped, Span
 from service.ledger.keys import Keyring
 
-PAGE_ENTRIES = 2_000
+__all__ = ["LedgerHistory", "Mark", "Page", "Skipped", "Span", "count_entries", "has_events"]
+
 # Positions are milliseconds times this, and one more for each further event of a millisecond: a
 # late entry moves no other one. 2^53 is reached in the year 2109.
 PER_MS = 2_048
 
-_PLACES = """
-SELECT entry_id, observed FROM ledger_entry
-WHERE type IN ('decision', 'event') AND observed BETWEEN $1 AND $2
-ORDER BY observed, writer, seq
-"""
-_ENTRIES = """
-SELECT e.entry_id, e.writer, e.seq, e.header, e.core, e.subject, e.event_key,
-       k.key_id, k.subject_tag, k.wrapped
-FROM ledger_entry e
-LEFT JOIN entry_subject s ON s.entry_id = e.entry_id
-LEFT JOIN subject_key k ON k.key_id = s.key_id
-WHERE e.entry_id = ANY($1::bytea[])
-"""
-_MONTH_KEYS = "SELECT name, wrapped FROM ledger_key WHERE name LIKE 'core/%'"
 _COUNT = """
 SELECT count(*) FROM ledger_entry
 WHERE type IN ('decision', 'event') AND observed BETWEEN $1 AND $2
 """
 _ANY = "SELECT EXISTS (SELECT 1 FROM ledger_entry WHERE type IN ('decision', 'event'))"
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Skipped:
-    """How many entries gave no event, and why."""
-
-    erased: int = 0
-    superseded: int = 0
-    unreadable: int = 0
-
-    def note(self, why: str) -> None:
-        setattr(self, why, getattr(self, why) + 1)
-
-
-class Span(NamedTuple):
-    """Which part of the history: `since_ms <= observed_ms <= until_ms`; None: without a bound."""
-
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-    def holds(self, observed_ms: int) -> bool:
-        return (self.since_ms is None or observed_ms >= self.since_ms) and (
-            self.until_ms is None or observed_ms <= self.until_ms
-        )
-
-    def seconds(self) -> tuple[datetime, datetime]:
-        """Return the whole seconds of the entries: they are cut, milliseconds are rounded."""
-        since = _EARLIEST if self.since_ms is None else _second(self.since_ms) - _ONE
-        return since, _LATEST if self.until_ms is None else _second(self.until_ms)
 
 
 class Mark(NamedTuple):
@@ -102,9 +50,12 @@ class LedgerHistory:
 
     def __init__(self, connection: Any, ring: Keyring, log: str) -> None:
         self._connection = connection
-        self._ring = ring
-        self._log = log
-        self.skipped = Skipped()
+        self._entries = OrderedEntries(connection, ring, log)
+
+    @property
+    def skipped(self) -> Skipped:
+        """How many entries gave no event so far."""
+        return self._entries.skipped
 
     async def count(self, span: Span) -> int:
         """Return how many entries a span has, within a second and with those to be skipped."""
@@ -119,67 +70,21 @@ class LedgerHistory:
             since = max(span.since_ms or 0, after.place.observed_ms)
             span = Span(since, span.until_ms)
         mark = after
-        async for found in self._ordered(span):
+        async for found in self._entries.pages(span):
             events: list[HistoryEvent] = []
             catalogs: list[str | None] = []
-            for place, event, catalog in found:
-                if not span.holds(place.observed_ms):
-                    continue
+            for opened in found:
+                place = opened.place
                 if mark is not None and place <= mark.place:
                     continue
                 position = place.observed_ms * PER_MS
                 if mark is not None:
                     position = max(position, mark.position + 1)
                 mark = Mark(place, position)
-                events.append(event._replace(position=position))
-                catalogs.append(catalog)
+                events.append(opened.event._replace(position=position))
+                catalogs.append(opened.versions.get("catalog"))
             if events and mark is not None:
                 yield Page(events, catalogs, mark)
-
-    async def _ordered(self, span: Span) -> AsyncIterator[list[Opened]]:
-        opener = Opener(self._ring, self._log, await self._month_keys())
-        waiting: list[Opened] = []
-        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
-            async for ids, end_ms in self._seconds(span):
-                waiting += await self._opened(opener, ids)
-                waiting.sort(key=_place)
-                # A time of acceptance is rounded to the millisecond: 999.6 ms is in the second
-                # after the one that its entry names, behind entries that are not read yet.
-                ready = [item for item in waiting if item.place.observed_ms < end_ms]
-                yield ready
-                del waiting[: len(ready)]
-        yield waiting
-
-    async def _seconds(self, span: Span) -> AsyncIterator[tuple[list[bytes], int]]:
-        """Yield entry ids, whole seconds at a time, and the millisecond that ends them."""
-        cursor = await self._connection.cursor(_PLACES, *span.seconds())
-        held: list[Any] = []
-        while rows := await cursor.fetch(PAGE_ENTRIES):
-            last = rows[-1]["observed"]
-            whole = [*held, *(row for row in rows if row["observed"] < last)]
-            held = [row for row in rows if row["observed"] == last]
-            if whole and whole[-1]["observed"] == last:  # the second goes on and on
-                held = [*whole, *held]
-            elif whole:
-                yield [row["entry_id"] for row in whole], _end_ms(whole[-1]["observed"])
-        if held:
-            yield [row["entry_id"] for row in held], _end_ms(held[-1]["observed"])
-
-    async def _opened(self, opener: Opener, ids: list[bytes]) -> list[Opened]:
-        found = []
-        for at in range(0, len(ids), PAGE_ENTRIES):
-            for row in await self._connection.fetch(_ENTRIES, ids[at : at + PAGE_ENTRIES]):
-                try:
-                    found.append(opener.event(row))
-                except Unusable as unusable:
-                    self.skipped.note(unusable.why)
-        return found
-
-    async def _month_keys(self) -> dict[str, bytes]:
-        return {
-            row["name"]: self._ring.open_month_key(row["name"], row["wrapped"])
-            for row in await self._connection.fetch(_MONTH_KEYS)
-        }
 
 
 async def has_events(connection: Any) -> bool:
@@ -190,15 +95,3 @@ async def has_events(connection: Any) -> bool:
 async def count_entries(connection: Any, span: Span) -> int:
     """Return how many entries a span has, within a second. Raises what asyncpg raises."""
     return int(await connection.fetchval(_COUNT, *span.seconds()))
-
-
-_ONE = timedelta(seconds=1)
-_place = attrgetter("place")
-
-
-def _second(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms // 1000, UTC)
-
-
-def _end_ms(second: datetime) -> int:
-    return (int(second.timestamp()) + 1) * 1000

@@ -36,13 +36,14 @@ def entry(
     outcome: str | None = "approve",
     subject: dict[str, Any] | None = None,
     versions: dict[str, str] | None = None,
+    answer: dict[str, Any] | None = None,
 ) -> EntryDraft:
     """A decision (or, without an outcome, an event) that was accepted at a time."""
     number = next(_numbers)
     tags = {"user": f"tag-{number}"} if tags is None else tags
-    answer = {"observed_at": at, "type": "checkout"}
+    answer = {"observed_at": at, "type": "checkout", **(answer or {})}
     if outcome is not None:
-        answer["outcome"] = outcome
+        answer = {"score": 0.1, "degraded": [], "rule_hits": [], **answer, "outcome": outcome}
     content = {
         "tags": tags,
         "fields": {"event.type": "checkout", **(fields or {})},

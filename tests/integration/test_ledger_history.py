@@ -7,10 +7,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-import service.history.reader
+import service.history.ordered
 from service.history.reader import Span
 from service.ledger.errors import WrongKek
-from service.ledger.keys import FileKek, Keyring
 from tests.integration.history_cases import START, entry, events_of, history_of, store
 
 
@@ -22,7 +21,7 @@ async def test_events_of_several_writers_come_in_the_order_of_acceptance(
     fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Times that only differ within a second, two writers and small pages: one order, by time."""
-    monkeypatch.setattr(service.history.reader, "PAGE_ENTRIES", 7)
+    monkeypatch.setattr(service.history.ordered, "PAGE_ENTRIES", 7)
     times = [START + ms(37 * index) for index in range(120)]
     await store(fresh_postgres_url, [entry(at) for at in times[::-2]])
     await store(fresh_postgres_url, [entry(at) for at in times[::2]])
@@ -37,7 +36,7 @@ async def test_a_time_that_rounds_into_the_next_second_keeps_its_place(
     fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """999.7 ms is 1000 ms as windows count it, and comes after 999 ms, whatever the page is."""
-    monkeypatch.setattr(service.history.reader, "PAGE_ENTRIES", 1)
+    monkeypatch.setattr(service.history.ordered, "PAGE_ENTRIES", 1)
     drafts = [entry(START + ms(at)) for at in (1000.0, 999.7, 999.0, 1001.0, 2000.0)]
     await store(fresh_postgres_url, drafts)
     async with history_of(fresh_postgres_url) as history:
@@ -120,8 +119,7 @@ async def test_a_changed_entry_is_no_event(fresh_postgres_url: str) -> None:
 async def test_another_key_encryption_key_is_said_not_skipped(fresh_postgres_url: str) -> None:
     """With the wrong key nothing is read and the error says so."""
     await store(fresh_postgres_url, [entry(START)])
-    async with history_of(fresh_postgres_url) as history:
-        history._ring = Keyring(FileKek(bytes(32)))
+    async with history_of(fresh_postgres_url, kek=bytes(32)) as history:
         with pytest.raises(WrongKek):
             await events_of(history)
 
@@ -132,7 +130,7 @@ async def test_reading_goes_on_after_any_mark(
     """From every mark on, the rest is the same events at the same positions."""
     times = [START + ms(at) for at in (0, 0, 0, 400, 999.8, 1000, 1000, 2500, 9000)]
     await store(fresh_postgres_url, [entry(at) for at in times])
-    monkeypatch.setattr(service.history.reader, "PAGE_ENTRIES", 2)
+    monkeypatch.setattr(service.history.ordered, "PAGE_ENTRIES", 2)
     async with history_of(fresh_postgres_url) as history:
         whole = await events_of(history)
         pages = [page async for page in history.pages(Span())]
