@@ -77,10 +77,10 @@ async def test_an_action_leaves_its_change_and_an_entry(
 
 async def test_an_action_that_fails_leaves_nothing(dsn: str, writer: LedgerWriter) -> None:
     """Neither change nor entry, whatever was raised."""
+    twice = "INSERT INTO note VALUES ('one'); INSERT INTO note VALUES ('one')"
     with pytest.raises(asyncpg.UniqueViolationError):
         async with Actions(dsn, writer).action("note.add", WHO) as action:
-            await action.connection.execute("INSERT INTO note VALUES ('one')")
-            await action.connection.execute("INSERT INTO note VALUES ('one')")
+            await action.connection.execute(twice)
     assert await rows(dsn, "SELECT * FROM note") == []
     assert await rows(dsn, "SELECT * FROM ledger_entry") == []
 
