@@ -1,7 +1,7 @@
 """Which events were abuse, who says so, and since when is it known?
 
 A label counts from the moment at which it was known, never before: that moment is in the file, or
-follows from the declared delay of its source (`label_delays.yaml`).
+follows from the declared delay of its source (`service/labels/label_delays.yaml`).
 Invariant: what `known` gives at a time holds nothing that was unknown at that time.
 """
 
@@ -11,19 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import yaml
 
 from features.problems import did_you_mean
 from features.tags import Tagger
 from service.clock import epoch_ms
+from service.labels.sources import SOURCES_FILE, SourcesUnusable, read_sources
 from training.side_files import SideFileUnusable, read_table, refuse, tagged, times_ms
 
-DELAYS = Path(__file__).with_name("label_delays.yaml")
-DAY_MS = 86_400_000
-LONGEST_DAYS = 730
 TRUE, FALSE = ("1", "true", "abusive"), ("0", "false", "honest")
 COLUMNS = ("label", "source", "known_at")
 
@@ -40,27 +36,12 @@ class LabelLeak(Exception):
     code = "label_leak"
 
 
-def read_delays(path: Path = DELAYS) -> dict[str, int]:
+def read_delays(path: Path = SOURCES_FILE) -> dict[str, int]:
     """Read the delay of each source of labels, in milliseconds. Raises `LabelsUnusable`."""
     try:
-        rows = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise LabelsUnusable(f"{path} cannot be read: {reason}") from None
-    if not isinstance(rows, dict):
-        raise LabelsUnusable(f"{path} must hold a row `source: {{days: 7, why: ...}}` each")
-    problems = [text for name, row in rows.items() if (text := _wrong(name, row))]
-    refuse(path, problems, LabelsUnusable)
-    return {name: round(row["days"] * DAY_MS) for name, row in rows.items()}
-
-
-def _wrong(name: object, row: Any) -> str | None:
-    if not isinstance(row, dict) or set(row) != {"days", "why"}:
-        return f"`{name}` needs exactly the keys `days` and `why`"
-    days = row["days"]
-    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 <= days <= LONGEST_DAYS:
-        return f"`days` of `{name}` must be a number from 0 to {LONGEST_DAYS}"
-    return None if isinstance(row["why"], str) and row["why"] else f"`{name}` must say `why`"
+        return {name: source.delay_ms for name, source in read_sources(path).items()}
+    except SourcesUnusable as error:
+        raise LabelsUnusable(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from service.secrets_files import read_key
 from service.settings import Settings
 from training.command_train import catalog_of, currencies_of
 from training.console import bar
-from training.labels import DELAYS, Labels, LabelsUnusable, read_delays, read_labels
+from training.labels import Labels, LabelsUnusable, read_delays, read_labels
 from training.offline.errors import OutputUnusable
 from training.offline.events import convert_events
 from training.offline.history_file import HistoryFile, open_history
@@ -113,7 +113,7 @@ def _convert(
 def _beside(job: Job, tagger: Tagger, catalog: Catalog) -> PointInTime:
     labels = own = None
     if job.labels is not None:
-        delays = read_delays(DELAYS) | (read_delays(job.label_delays) if job.label_delays else {})
+        delays = read_delays() | (read_delays(job.label_delays) if job.label_delays else {})
         labels = read_labels(job.labels, tagger, delays)
     if job.own_features is not None:
         own = read_own_features(job.own_features, tagger, catalog)

@@ -182,11 +182,11 @@ def _opened(var: Path | None) -> tuple[Settings, Layout]:
 def _labels(settings: Settings, path: Path, delays: Path | None) -> Labels:
     from features.tags import Tagger, derive_tag_keys
     from service.secrets_files import ensure_keys, read_keys
-    from training.labels import DELAYS, read_delays, read_labels
+    from training.labels import read_delays, read_labels
 
     ensure_keys(settings)
     tagger = Tagger(derive_tag_keys(read_keys(settings).tag))
-    return read_labels(path, tagger, read_delays(delays or DELAYS))
+    return read_labels(path, tagger, read_delays(delays) if delays else read_delays())
 
 
 def _wanted(settings: Settings) -> tuple[ProfileFeature, ...]:

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from features.catalog import Catalog
+from service.labels.sources import SOURCES_FILE
 from tests.offline import TAGGER
-from training.labels import DELAYS, LabelLeak, Labels, LabelsUnusable, read_delays, read_labels
+from training.labels import LabelLeak, Labels, LabelsUnusable, read_delays, read_labels
 from training.offline.own_features import FeaturesUnusable, read_own_features
 from training.offline.point_in_time import PointInTime
 
@@ -136,7 +137,7 @@ def test_labels_may_come_as_parquet_and_json_lines(tmp_path: Path) -> None:
 def test_every_shipped_delay_says_why() -> None:
     """Sources of labels are data: a number of days and where it comes from."""
     assert read_delays()["chargeback"] == 45 * 86_400_000
-    rows = yaml.safe_load(DELAYS.read_text("utf-8"))
+    rows = yaml.safe_load(SOURCES_FILE.read_text("utf-8"))
     assert {"chargeback", "return_inspection", "manual_review", "simulator"} <= rows.keys()
     assert all(len(row["why"]) > 20 for row in rows.values())
 
