@@ -35,6 +35,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "payment_instrument": ("payment instrument", "支付工具"),
     "shipping_address": ("shipping address", "收货地址"),
     "coupon_campaign": ("coupon campaign", "优惠活动"),
+    "merchant": ("merchant", "商家"),
 }
 _EVENTS = {
     "signup": "注册",
@@ -43,6 +44,8 @@ _EVENTS = {
     "payment": "支付",
     "coupon_redemption": "用券",
     "return_request": "退货申请",
+    "listing_submitted": "商品上架",
+    "settlement": "结算",
 }
 _MEASURES: dict[str, tuple[str, str]] = {
     "count": ("Number of {events} of the {entity}", "该{entity}的{events}次数"),
@@ -80,6 +83,9 @@ PRESENCE_TEXTS: dict[str, tuple[str, str]] = {
     "has_coupon": ("The event has a coupon", "事件含优惠券"),
     "has_return": ("The event has a return", "事件含退货"),
     "has_login": ("The event has a login", "事件含登录"),
+    "has_merchant": ("The event names a merchant", "事件含商家"),
+    "has_listing": ("The event has an offer of a merchant", "事件含商家的上架信息"),
+    "has_settlement": ("The event has a settlement", "事件含结算"),
 }
 _NEVER = ("the store could not answer", "存储未能应答")
 _EMPTY = (

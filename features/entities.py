@@ -24,6 +24,7 @@ ENTITY_KINDS: dict[str, tuple[str, str]] = {
     "payment_instrument": ("instrument", "instrument"),
     "shipping_address": ("address", "address"),
     "coupon_campaign": ("campaign", "campaign"),
+    "merchant": ("merchant", "merchant"),
 }
 
 
@@ -50,6 +51,8 @@ def entities_of(event: Event, tagger: Tagger) -> dict[str, str]:
             tags["shipping_address"] = tag("address", place)
     if event.coupon is not None:
         tags["coupon_campaign"] = tag("campaign", event.coupon.campaign)
+    if event.merchant is not None:
+        tags["merchant"] = tag("merchant", event.merchant.id)
     return tags
 
 

@@ -7,175 +7,44 @@ holds a card number; `repr` never shows what is inside.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from features.card_numbers import may_hold_card_number
-from features.event_fields import (
-    AmountMinor,
-    Bin,
-    CountryCode,
-    CurrencyCode,
-    Email,
-    Fingerprint,
-    Id,
-    Ip,
-    Language,
-    LongText,
-    OffsetMinutes,
-    Phone,
-    Platform,
-    Quantity,
-    Screen,
-    Text,
-    Time,
-    TypeName,
-    Word,
+from features.event_fields import Id, Time, TypeName, Word
+from features.event_parts import (
+    Address,
+    Coupon,
+    Device,
+    Item,
+    Login,
+    Network,
+    Order,
+    Part,
+    Payment,
+    Return,
+    User,
 )
+from features.event_trade import Document, Listing, Merchant, Settlement
 from features.event_types import EVENT_TYPES
 from features.money import CurrencyTable
 from features.problems import InvalidEvent, Problem
 from features.refusal import problems_of
 
-__all__ = ["Event", "InvalidEvent", "Problem", "parse_event"]
+__all__ = ["Address", "Device", "Event", "InvalidEvent", "Item", "Problem", "parse_event"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, serialize_by_alias=True
-    )
+class Event(Part):
+    """One event. `event_id` is the caller's, and makes a repeat recognisable.
 
-    def __repr__(self) -> str:  # an event in a log line must not say who it is about
-        return f"{type(self).__name__}(...)"
-
-    __str__ = __repr__
-
-
-class User(_Part):
-    """The customer."""
-
-    id: Id
-    email: Email | None = None
-    phone: Phone | None = None
-    created_at: Time | None = None
-
-
-class Device(_Part):
-    """What the customer holds. The offset is minutes east of UTC: 480 in Shanghai.
-
-    `fingerprint` is the text that the collector script gave to the page, unchanged.
+    `business_line` and `region` are words of the shop: who answers for the event, and where.
     """
-
-    id: Id | None = None
-    user_agent: LongText | None = None
-    platform: Platform | None = None
-    screen: Screen | None = None
-    languages: Annotated[tuple[Language, ...], Field(max_length=16, strict=False)] = ()
-    timezone_offset_minutes: OffsetMinutes | None = None
-    is_automated: bool | None = None
-    is_emulator: bool | None = None
-    fingerprint: Fingerprint | None = None
-
-
-class Network(_Part):
-    """Where the request came from."""
-
-    ip: Ip
-
-
-class Item(_Part):
-    """One line of a basket or of a return."""
-
-    sku: Id
-    category: Text | None = None
-    quantity: Quantity = 1
-    unit_price_minor: AmountMinor
-
-
-class Address(_Part):
-    """Where goods go. Without `line1` it is a town, and not taken for an address of its own."""
-
-    country: CountryCode
-    region: Text | None = None
-    city: Text | None = None
-    postal_code: Text | None = None
-    line1: Text | None = None
-
-
-class Order(_Part):
-    """The basket and its price."""
-
-    id: Id
-    amount_minor: AmountMinor
-    currency: CurrencyCode | None = None
-    channel: Literal["normal", "presale", "flash_sale", "group_buy"] = "normal"
-    items: Annotated[tuple[Item, ...], Field(max_length=500, strict=False)] = ()
-    shipping_address: Address | None = None
-
-
-class Payment(_Part):
-    """How it is paid. `instrument` is the shop's token; a card number is refused."""
-
-    method: Word
-    instrument: Id | None = None
-    bin: Bin | None = None
-    outcome: (
-        Literal["authorized", "captured", "declined", "failed", "pending", "cancelled", "refunded"]
-        | None
-    ) = None
-    amount_minor: AmountMinor | None = None
-    currency: CurrencyCode | None = None
-
-
-class Coupon(_Part):
-    """What is redeemed. `value_minor` is the money that the coupon takes off."""
-
-    campaign: Id
-    code: Id | None = None
-    value_minor: AmountMinor
-    currency: CurrencyCode | None = None
-
-
-class Return(_Part):
-    """What comes back, and why. `item_value_minor` is what was paid for the returned goods."""
-
-    order_id: Id
-    reason: Literal[
-        "not_received",
-        "damaged",
-        "defective",
-        "wrong_item",
-        "not_as_described",
-        "does_not_fit",
-        "changed_mind",
-        "arrived_late",
-        "missing_parts",
-        "cancelled",
-        "other",
-    ]
-    amount_minor: AmountMinor
-    currency: CurrencyCode | None = None
-    item_value_minor: AmountMinor | None = None
-    items: Annotated[tuple[Item, ...], Field(max_length=500, strict=False)] = ()
-    quantity: Quantity | None = None
-    ordered_quantity: Quantity | None = None
-
-
-class Login(_Part):
-    """How signing in went. `method` is a word such as password, sms_code or passkey."""
-
-    succeeded: bool
-    method: Word
-
-
-class Event(_Part):
-    """One event. `event_id` is the caller's, and makes a repeat recognisable."""
 
     event_id: Id
     type: TypeName
     occurred_at: Time
+    business_line: Word | None = None
+    region: Word | None = None
     user: User | None = None
     device: Device | None = None
     network: Network | None = None
@@ -184,6 +53,9 @@ class Event(_Part):
     coupon: Coupon | None = None
     return_: Return | None = Field(default=None, alias="return")
     login: Login | None = None
+    merchant: Merchant | None = None
+    listing: Listing | None = None
+    settlement: Settlement | None = None
 
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -219,7 +91,9 @@ def parse_event(raw: bytes, currencies: CurrencyTable | None = None) -> Event:
 
 
 def _currencies_known(event: Event, currencies: CurrencyTable) -> bool:
-    for part in (event.order, event.payment, event.coupon, event.return_):
+    for part in (
+        event.order, event.payment, event.coupon, event.return_, event.listing, event.settlement,
+    ):  # fmt: skip
         if part is not None and part.currency is not None and part.currency not in currencies:
             return False
     return True
@@ -251,4 +125,24 @@ def _fields_set(event: Event) -> int:
     if event.return_ is not None:
         count += len(event.return_.model_fields_set)
         items += event.return_.items
+    count += _set_in_trade(event.merchant, event.listing, event.settlement)
     return count + sum(len(item.model_fields_set) for item in items)
+
+
+def _set_in_trade(
+    merchant: Merchant | None, listing: Listing | None, settlement: Settlement | None
+) -> int:
+    count = 0
+    documents: tuple[Document, ...] = ()
+    if merchant is not None:
+        count += len(merchant.model_fields_set)
+        documents += merchant.licences or ()
+    if listing is not None:
+        count += len(listing.model_fields_set)
+        documents += listing.certificates or ()
+    if settlement is not None:
+        count += len(settlement.model_fields_set)
+        for flow in (settlement.money, settlement.invoice, settlement.goods):
+            if flow is not None:
+                count += len(flow.model_fields_set)
+    return count + sum(len(document.model_fields_set) for document in documents)

@@ -90,6 +90,7 @@ def _text(low: int, high: int) -> StringConstraints:
 Id = Annotated[str, _text(1, 128)]
 Text = Annotated[str, _text(1, 256)]
 LongText = Annotated[str, _text(0, 1024)]
+Prose = Annotated[str, _text(0, 16_384)]
 Fingerprint = Annotated[str, _text(0, 8192)]
 Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9_]{1,40}$")]
 Platform = Annotated[

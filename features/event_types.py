@@ -61,12 +61,53 @@ _PAYMENT: Json = {
 _COUPON: Json = {"campaign": "NEW50", "code": "NEW50-7QX2", "value_minor": 5000}
 _RETURN: Json = {"order_id": "o-0", "reason": "not_received", "amount_minor": 9900}
 _LOGIN: Json = {"succeeded": False, "method": "password"}
+_MERCHANT: Json = {
+    "id": "m-3",
+    "registration": "company",
+    "country": "CN",
+    "opened_at": "2025-03-01T00:00:00Z",
+    "licences": [
+        {
+            "kind": "food_business_licence",
+            "valid_until": "2029-06-30T16:00:00Z",
+            "is_own": True,
+            "is_verified": True,
+        }
+    ],
+}
+_LISTING: Json = {
+    "id": "l-1",
+    "category": "食品/坚果",
+    "title": "每日坚果 30 包",
+    "description": "六种坚果，独立小包装。",
+    "price_minor": 8900,
+    "was_price_minor": 9900,
+    "currency": "CNY",
+    "is_imported": False,
+    "certificates": [],
+}
+_SETTLEMENT: Json = {
+    "id": "s-1",
+    "order_amount_minor": 12050,
+    "refunded_minor": 0,
+    "currency": "CNY",
+    "money": {"amount_minor": 12050, "payer": "u-9", "payee": "m-3"},
+    "invoice": {"amount_minor": 12050, "issuer": "m-3", "recipient": "u-9"},
+    "goods": {"amount_minor": 12050, "sender": "m-3", "receiver": "u-9"},
+}
 
 
 def _example(event_id: str, type_: str, **parts: Json) -> Json:
     head = {"event_id": event_id, "type": type_, "occurred_at": "2026-11-22T08:15:30Z"}
     everybody = {"user": _USER, "device": _DEVICE, "network": _NETWORK}
     return {**head, **everybody, **{name.rstrip("_"): part for name, part in parts.items()}}
+
+
+def _of_merchant(event_id: str, type_: str, **parts: Json) -> Json:
+    head = {"event_id": event_id, "type": type_, "occurred_at": "2026-11-22T08:15:30Z"}
+    return {
+        **head, "business_line": "marketplace", "region": "cn_east", "merchant": _MERCHANT, **parts
+    }  # fmt: skip
 
 
 _ROWS = (
@@ -105,6 +146,18 @@ _ROWS = (
         ("user", "return"),
         "A customer wants to send goods back, or wants the money for goods that never came.",
         _example("ret-01", "return_request", return_=_RETURN),
+    ),
+    EventType(
+        "listing_submitted",
+        ("merchant", "listing"),
+        "A merchant wants to offer something: may it, and may it say so in these words?",
+        _of_merchant("lst-01", "listing_submitted", listing=_LISTING),
+    ),
+    EventType(
+        "settlement",
+        ("merchant", "settlement"),
+        "A merchant is about to be paid: do money, invoice and goods agree?",
+        _of_merchant("stl-01", "settlement", settlement=_SETTLEMENT),
     ),
 )
 

@@ -13,6 +13,8 @@ Value = bool | int | float | str
 
 FIELD_TYPES: dict[str, str] = {
     "event.type": "string",
+    "event.business_line": "string",
+    "event.region": "string",
     "order.amount_base_minor": "int",
     "order.currency": "string",
     "order.channel": "string",
@@ -29,6 +31,7 @@ FIELD_TYPES: dict[str, str] = {
     "return_request.item_value_base_minor": "int",
     "return_request.quantity": "int",
     "return_request.ordered_quantity": "int",
+    "return_request.is_refund_only": "bool",
     "login.succeeded": "bool",
     "login.method": "string",
     "device.platform": "string",
@@ -43,6 +46,16 @@ FIELD_TYPES: dict[str, str] = {
     "fingerprint.is_automated": "bool",
     "fingerprint.is_emulated": "bool",
     "fingerprint.is_device_id": "bool",
+    "merchant.registration": "string",
+    "merchant.country": "string",
+    "listing.category": "string",
+    "listing.price_base_minor": "int",
+    "listing.is_imported": "bool",
+    "settlement.order_amount_base_minor": "int",
+    "settlement.refunded_base_minor": "int",
+    "settlement.paid_base_minor": "int",
+    "settlement.invoiced_base_minor": "int",
+    "settlement.delivered_base_minor": "int",
 }
 PRESENCE: tuple[str, ...] = (
     "has_user",
@@ -58,6 +71,9 @@ PRESENCE: tuple[str, ...] = (
     "has_coupon",
     "has_return",
     "has_login",
+    "has_merchant",
+    "has_listing",
+    "has_settlement",
 )
 
 
@@ -67,7 +83,11 @@ def fields_of(event: Event, currencies: CurrencyTable) -> dict[str, Value]:
     coupon, back, login = event.coupon, event.return_, event.login
     to_base = currencies.to_base_minor
     order_currency = order.currency if order is not None else None
-    facts: dict[str, Value | None] = {"event.type": event.type}
+    facts: dict[str, Value | None] = {
+        "event.type": event.type,
+        "event.business_line": event.business_line,
+        "event.region": event.region,
+    }
     if device is not None:
         facts["device.platform"] = device.platform
         facts["device.is_automated"] = device.is_automated
@@ -103,10 +123,39 @@ def fields_of(event: Event, currencies: CurrencyTable) -> dict[str, Value]:
             facts["return_request.item_value_base_minor"] = value
         facts["return_request.quantity"] = back.quantity
         facts["return_request.ordered_quantity"] = back.ordered_quantity
+        facts["return_request.is_refund_only"] = back.is_refund_only
     if login is not None:
         facts["login.succeeded"] = login.succeeded
         facts["login.method"] = login.method
+    facts.update(_of_trade(event, currencies))
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _of_trade(event: Event, currencies: CurrencyTable) -> dict[str, Value | None]:
+    merchant, listing, settlement = event.merchant, event.listing, event.settlement
+    facts: dict[str, Value | None] = {}
+    if merchant is not None:
+        facts["merchant.registration"] = merchant.registration
+        facts["merchant.country"] = merchant.country
+    if listing is not None:
+        facts["listing.category"] = listing.category
+        facts["listing.is_imported"] = listing.is_imported
+        if listing.price_minor is not None:
+            price = currencies.to_base_minor(listing.price_minor, listing.currency)
+            facts["listing.price_base_minor"] = price
+    if settlement is not None:
+        money, invoice, goods = settlement.money, settlement.invoice, settlement.goods
+        for name, amount in (
+            ("order_amount", settlement.order_amount_minor),
+            ("refunded", settlement.refunded_minor),
+            ("paid", None if money is None else money.amount_minor),
+            ("invoiced", None if invoice is None else invoice.amount_minor),
+            ("delivered", None if goods is None else goods.amount_minor),
+        ):
+            if amount is not None:
+                in_base = currencies.to_base_minor(amount, settlement.currency)
+                facts[f"settlement.{name}_base_minor"] = in_base
+    return facts
 
 
 def presence_of(event: Event) -> dict[str, bool]:
@@ -131,4 +180,7 @@ def presence_of(event: Event) -> dict[str, bool]:
         "has_coupon": event.coupon is not None,
         "has_return": event.return_ is not None,
         "has_login": event.login is not None,
+        "has_merchant": event.merchant is not None,
+        "has_listing": event.listing is not None,
+        "has_settlement": event.settlement is not None,
     }

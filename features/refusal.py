@@ -25,7 +25,7 @@ _MAX_DEPTH = 32  # an event needs 4
 _CARD = "A payment card number. Send the token of your payment provider instead."
 _CARD_KEY = "A field name here holds a payment card number."
 _REPEATED = "This field appears more than once in its object."
-_CURRENCY_PARTS = ("order", "payment", "coupon", "return")
+_CURRENCY_PARTS = ("order", "payment", "coupon", "return", "listing", "settlement")
 _CODE = re.compile(r"[A-Z]{3}")  # what is not a code at all is reported as such
 Path = tuple[str | int, ...]
 

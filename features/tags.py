@@ -26,6 +26,7 @@ TAG_FIELDS: tuple[str, ...] = (
     "instrument",
     "address",
     "campaign",
+    "merchant",
     "coupon_code",
     "event",
     "body",

@@ -31,4 +31,12 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "return_request": {
         "return": {"order_id": "o-0", "reason": "changed_mind", "amount_minor": 9900}
     },
+    "listing_submitted": {
+        "merchant": {"id": "m-1"},
+        "listing": {"id": "l-1", "category": "toys", "title": "Wooden train"},
+    },
+    "settlement": {
+        "merchant": {"id": "m-1"},
+        "settlement": {"id": "s-1", "order_amount_minor": 12050},
+    },
 }

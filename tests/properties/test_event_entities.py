@@ -71,8 +71,8 @@ def test_a_row_has_one_number_or_nan_for_each_model_feature_in_order(
     kind: str, data: st.DataObject
 ) -> None:
     body = deepcopy(EVENT_TYPES[kind].example)
-    for part in data.draw(st.sets(st.sampled_from(sorted({*body} & {"device", "network"})))):
-        del body[part]
+    for part in data.draw(st.sets(st.sampled_from(["device", "network", "business_line"]))):
+        body.pop(part, None)
     event = parse_event(orjson.dumps(body))
     known = {
         name: data.draw(st.integers(0, 10**15))

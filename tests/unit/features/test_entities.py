@@ -17,7 +17,7 @@ from tests.unit.features.conftest import Build
 
 
 def test_a_full_event_has_every_kind_of_entity(build: Build, tagger: Tagger) -> None:
-    tags = entities_of(build("checkout"), tagger)
+    tags = entities_of(build("checkout", merchant={"id": "m-3"}), tagger)
     assert list(tags) == list(ENTITY_KINDS)
     assert all(len(tag) == 22 for tag in tags.values())
 

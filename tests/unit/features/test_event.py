@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from features.event import Event, parse_event
+from features.event import Event, InvalidEvent, Problem, parse_event
 from features.event_types import EVENT_TYPES
 from features.money import CurrencyTable
 
@@ -73,6 +73,28 @@ def test_the_schema_names_every_event_type() -> None:
 def test_a_text_that_looks_like_keys_is_not_a_repeated_key() -> None:
     body = _body(device={"user_agent": 'odd "agent": "x": {"type":1}'})
     assert parse_event(body).device is not None
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_a_good_event_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast path counts every key that a type's example has; none looks repeated."""
+
+    def looked_at_again(*_: object) -> list[Problem]:
+        raise AssertionError("a good body took the slow path")
+
+    monkeypatch.setattr("features.event.problems_of", looked_at_again)
+    parse_event(json.dumps(EVENT_TYPES[kind].example).encode(), CurrencyTable("CNY", {}, {}))
+
+
+def test_a_key_that_comes_twice_in_a_licence_is_refused() -> None:
+    """Nested parts of merchants are looked at as those of customers are."""
+    body = json.dumps(EVENT_TYPES["listing_submitted"].example)
+    twice = body.replace('"is_own": true', '"is_own": true, "is_own": false')
+    with pytest.raises(InvalidEvent) as refused:
+        parse_event(twice.encode())
+    assert [(each.pointer, each.code) for each in refused.value.problems] == [
+        ("/merchant/licences/0", "repeated_field")
+    ]
 
 
 def _body(**parts: Any) -> bytes:
