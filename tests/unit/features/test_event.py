@@ -93,7 +93,7 @@ def test_a_key_that_comes_twice_in_a_licence_is_refused() -> None:
     with pytest.raises(InvalidEvent) as refused:
         parse_event(twice.encode())
     assert [(each.pointer, each.code) for each in refused.value.problems] == [
-        ("/merchant/licences/0", "repeated_field")
+        ("/merchant/licences/0/is_own", "repeated_field")
     ]
 
 
