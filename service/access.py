@@ -1,8 +1,9 @@
 """Who is calling, and may they?
 
-All keys are held in memory: a request costs one HMAC and no round trip. Invariant: a revoked key
-works for two seconds at most while PostgreSQL answers; while it does not, the last known state
-holds, so that a database that is down does not lock the shop out.
+All keys are held in memory: a request costs one HMAC and no round trip. Invariant: a key that was
+revoked, or a role that was taken away, works for two seconds at most while PostgreSQL answers (it
+notifies, so that it mostly is a tenth of one); while it does not, the last known state holds, so
+that a database that is down does not lock the shop out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Self
 import asyncpg
 
 from service.api_key import ApiKey, KeyHash, key_id_of, list_keys
+from service.people.limits import EVERYTHING, Limits
 
 REFRESH_SECONDS = 2.0
 # An unknown key may just have been created: look at once, but not more often than this,
@@ -27,6 +29,7 @@ MISS_SECONDS = 0.1
 # A caller with an unknown key is told so after this, also while PostgreSQL hangs.
 MISS_PATIENCE_SECONDS = 0.5
 QUERY_SECONDS = 5.0
+CHANNEL = "touchstone_people"
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,8 @@ class Caller:
     name: str
     scopes: frozenset[str]
     person: str | None = None
+    roles: tuple[str, ...] = ()
+    limits: Limits = EVERYTHING
 
     @property
     def actor(self) -> str:
@@ -170,6 +175,7 @@ class ApiKeys:
             async with asyncio.timeout(QUERY_SECONDS):
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await asyncpg.connect(self._dsn)
+                    await self._connection.add_listener(CHANNEL, self._notified)
                 rows = await list_keys(self._connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             await self._disconnect()
@@ -182,6 +188,9 @@ class ApiKeys:
             row.key_id: (row.hash, _caller(row)) for row in rows if row.revoked_at is None
         }
 
+    def _notified(self, *_: object) -> None:
+        self._asked.set()
+
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -190,4 +199,4 @@ class ApiKeys:
 
 
 def _caller(row: ApiKey) -> Caller:
-    return Caller(row.key_id, row.name, row.scopes, row.person)
+    return Caller(row.key_id, row.name, row.scopes, row.person, row.roles, row.limits)

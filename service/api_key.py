@@ -1,7 +1,8 @@
 """What is an API key, and where are keys kept?
 
 A key is `ts_<id>_<secret>`, shown once; the table `api_key` keeps an HMAC of it under a pepper
-derived from the tag key. Invariant: a stolen table opens nothing.
+derived from the tag key. Invariants: a stolen table opens nothing; a person's key allows what the
+person's roles allow at the moment, a key of nobody at most what a caller may.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from service.people.errors import people_errors
+from service.people.limits import EVERYTHING, Limits, limits_of
+from service.people.roles import PROGRAM_SCOPES, scopes_of
 
 SCOPES: Mapping[str, str] = {
     "score": "POST /v1/score: have events decided",
@@ -47,15 +52,29 @@ class ApiKeyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A row of the table: everything about a key but the key."""
+    """Everything about a key but the key.
+
+    `named` are the scopes that it was made with; of a person's key they may be none, which is all
+    that the person's `roles` allow. `limits` are those of the key and of the person together.
+    """
 
     key_id: str
     name: str
     hash: bytes
-    scopes: frozenset[str]
+    named: frozenset[str]
     created_at: datetime
     revoked_at: datetime | None
     person: str | None = None
+    roles: tuple[str, ...] = ()
+    limits: Limits = EVERYTHING
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the key allows at the moment."""
+        if self.person is None:
+            return self.named & PROGRAM_SCOPES
+        allowed = scopes_of(self.roles)
+        return allowed & self.named if self.named else allowed
 
 
 def key_id_of(key: str) -> str | None:
@@ -87,35 +106,44 @@ async def create_key(
     scopes: Iterable[str],
     *,
     person: str | None = None,
+    limits: Limits = EVERYTHING,
 ) -> tuple[ApiKey, str]:
     """Store a new key and return its row and the key itself, which cannot be had again.
 
-    `connection` is an asyncpg connection. Raises `ApiKeyError` for a name or scope that cannot be.
+    `connection` is an asyncpg connection. A person's key may name no scopes: it has those of the
+    person's roles. Raises `ApiKeyError` for a name or scope that cannot be, `UnknownPerson`.
     """
     wanted = sorted(set(scopes))
-    check_scopes(wanted)
+    if wanted or person is None:
+        check_scopes(wanted)
+    if person is None and (beyond := sorted(set(wanted) - PROGRAM_SCOPES)):
+        raise ApiKeyError(
+            f"{', '.join(beyond)}: only a person's key may do this, give --person; a key of nobody "
+            f"may do {', '.join(scope for scope in SCOPES if scope in PROGRAM_SCOPES)}"
+        )
     if not name.strip() or len(name) > 100:
         raise ApiKeyError("a key needs a name of 1 to 100 characters")
     key_id = _letters(ID_BYTES)
     key = f"ts_{key_id}_{_letters(SECRET_BYTES)}"
-    row = await connection.fetchrow(
-        "INSERT INTO api_key (key_id, name, hash, scopes, person) VALUES ($1, $2, $3, $4, $5) "
-        "RETURNING *",
-        key_id,
-        name.strip(),
-        hashed(key),
-        wanted,
-        person,
-    )
-    return _from_row(row), key
+    with people_errors():
+        await connection.execute(
+            "INSERT INTO api_key "
+            "(key_id, name, hash, scopes, person, event_types, business_lines, regions) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            key_id,
+            name.strip(),
+            hashed(key),
+            wanted,
+            person,
+            *limits.lists(),
+        )
+    [row] = await _rows(connection, key_id)
+    return row, key
 
 
 async def list_keys(connection: Any) -> list[ApiKey]:
     """Return every key, oldest first, revoked ones too."""
-    return [
-        _from_row(row)
-        for row in await connection.fetch("SELECT * FROM api_key ORDER BY created_at, key_id")
-    ]
+    return await _rows(connection, None)
 
 
 async def revoke_key(connection: Any, key_id: str) -> None:
@@ -143,13 +171,32 @@ def _letters(count: int) -> str:
     return base64.b32encode(secrets.token_bytes(count)).decode().rstrip("=").lower()
 
 
+_QUERY = """
+    SELECT k.*, g.roles,
+        g.event_types AS their_event_types,
+        g.business_lines AS their_business_lines,
+        g.regions AS their_regions
+    FROM api_key k LEFT JOIN person_grant g ON g.person = k.person
+    WHERE $1::text IS NULL OR k.key_id = $1
+    ORDER BY k.created_at, k.key_id
+"""
+
+
+async def _rows(connection: Any, key_id: str | None) -> list[ApiKey]:
+    return [_from_row(row) for row in await connection.fetch(_QUERY, key_id)]
+
+
 def _from_row(row: Any) -> ApiKey:
+    own = limits_of(row["event_types"], row["business_lines"], row["regions"])
+    theirs = limits_of(row["their_event_types"], row["their_business_lines"], row["their_regions"])
     return ApiKey(
         key_id=row["key_id"],
         name=row["name"],
         hash=row["hash"],
-        scopes=frozenset(row["scopes"]),
+        named=frozenset(row["scopes"]),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
         person=row["person"],
+        roles=tuple(row["roles"] or ()),
+        limits=own.within(theirs),
     )

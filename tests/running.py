@@ -26,10 +26,12 @@ from service.embedded import EmbeddedServers
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import FoundEntry, LedgerReader
 from service.migrate import migrate
+from service.people.roles import PROGRAM_SCOPES, ROLES
 from service.runtime import Runtime
 from service.secrets_files import ensure_keys, read_keys
 from service.settings import Settings
 from tests.http_client import Client
+from tests.people import person_key
 from tests.served import Served, free_port, served, touchstone
 from training.command_train import train_bundle
 
@@ -83,16 +85,21 @@ def _bundles() -> Path:
 
 
 async def prepared_key(settings: Settings, scopes: Sequence[str] = tuple(SCOPES)) -> str:
-    """Migrate the database of `settings` and return an API key with these scopes."""
+    """Migrate the database of `settings` and return an API key with these scopes.
+
+    With scopes that no program can have it is the key of the person `tests`, who has every role.
+    """
     assert settings.postgres.url is not None
     dsn = settings.postgres.url
     await migrate(dsn)
     connection = await asyncpg.connect(dsn)
+    hashed = KeyHash(read_keys(settings).tag)
     try:
-        _, key = await create_key(connection, KeyHash(read_keys(settings).tag), "tests", scopes)
+        if PROGRAM_SCOPES.issuperset(scopes):
+            return (await create_key(connection, hashed, "tests", scopes))[1]
+        return await person_key(connection, hashed, "tests", *ROLES, scopes=scopes)
     finally:
         await connection.close()
-    return key
 
 
 @asynccontextmanager

@@ -74,6 +74,10 @@ class Limits:
             _both(self.regions, other.regions),
         )
 
+    def lists(self) -> tuple[list[str] | None, list[str] | None, list[str] | None]:
+        """Return event types, business lines and regions as a table has them."""
+        return _sorted(self.event_types), _sorted(self.business_lines), _sorted(self.regions)
+
     def allow_event(self, event_type: str, business_line: str | None, region: str | None) -> None:
         """Raise `OutsideLimits` unless the caller may send this event; names no value of it."""
         problems = []
@@ -145,6 +149,10 @@ def _both(one: Names, other: Names) -> Names:
     if one is None or other is None:
         return other if one is None else one
     return one & other
+
+
+def _sorted(names: Names) -> list[str] | None:
+    return None if names is None else sorted(names)
 
 
 def _of(noun: str, names: Iterable[str]) -> str:
