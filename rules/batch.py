@@ -143,7 +143,7 @@ class Batch:
         if pattern.is_hopeless or not listed:
             return
         self._credit = 0
-        sources = [self._rules[index].rule.when for index in listed]
+        sources = [self._language.rewritten(self._rules[index].rule.when) for index in listed]
         pattern.expression = self._language.compile_list(sources)
         pattern.is_hopeless = pattern.expression is None
         pattern.listed = listed

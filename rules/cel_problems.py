@@ -24,6 +24,7 @@ FUNCTIONS = (
     "exists",
     "exists_one",
     "filter",
+    "in_list",
     "int",
     "map",
     "matches",
@@ -120,7 +121,11 @@ def _undeclared(
 
 
 def _offered(word: str, fact_types: Mapping[str, str]) -> list[str]:
-    return [name for name in fact_types if name.startswith(KNOWN) == word.startswith(KNOWN)]
+    return [
+        name
+        for name in fact_types
+        if name.startswith(KNOWN) == word.startswith(KNOWN) and not name.startswith("list.")
+    ]
 
 
 def _type_hint(kinds: list[str]) -> str:

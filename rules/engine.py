@@ -31,8 +31,8 @@ class Engine:
     def __init__(self, ruleset: RuleSet, fact_types: Mapping[str, str]) -> None:
         """Compile every rule that is not off; raise RuleSetInvalid with every CEL problem."""
         self.ruleset = ruleset
-        self.listed: tuple[Listed, ...] = ()
         language = Language(fact_types)
+        language.declare(rule.when for rule in ruleset.rules)
         compiled: list[CompiledRule] = []
         problems: list[Diagnostic] = []
         for rule in ruleset.rules:
@@ -44,6 +44,10 @@ class Engine:
         if problems:
             raise RuleSetInvalid(problems)
         running = [rule for rule in compiled if rule.rule.mode != "off"]
+        used = {name for rule in running for name in rule.names}
+        self.listed: tuple[Listed, ...] = tuple(
+            listed for listed in language.listed if listed.fact in used
+        )
         types = {kind for rule in running for kind in rule.rule.event_types}
         self._timelines = {
             kind: _Timeline(language, [r for r in running if kind in r.rule.event_types])
@@ -115,16 +119,7 @@ def compile_rule(language: Language, rule: Rule) -> CompiledRule | list[Diagnost
             unknown=_result(rule, HitStatus.UNKNOWN),
             error=_result(rule, HitStatus.ERROR),
         )
-    node = rule.part("when")
-    if node is None or not isinstance(node.value, str):
-        return [
-            Diagnostic(rule.id, p.line, p.column, p.code, p.message, p.hint, rule.when)
-            for p in problems
-        ]
-    return [
-        node.file.diagnose(*node.place_of(p.line, p.column), p.code, p.message, p.hint)
-        for p in problems
-    ]
+    return [rule.diagnose((p.line, p.column), p.code, p.message, p.hint) for p in problems]
 
 
 def _result(rule: Rule, status: HitStatus) -> RuleHit:
