@@ -61,3 +61,14 @@ def offset(source: str, line: int, column: int) -> int:
     """Return the offset of a line and column, from 1."""
     lines = source.split("\n")
     return sum(len(text) + 1 for text in lines[: line - 1]) + column - 1
+
+
+def literal_spans(source: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of every text and comment of an expression.
+
+    >>> list(literal_spans("a == 'b' // c"))
+    [(5, 8), (9, 13)]
+    """
+    for token in _TOKEN.finditer(source):
+        if token.lastgroup in ("comment", "string", "raw", "quoted"):
+            yield token.start(), token.end()

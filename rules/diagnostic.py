@@ -10,11 +10,18 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """One problem; `line` and `column` count from 1, `source` is the text of that line."""
+    """One problem; `line` and `column` count from 1, `source` is the text of that line.
+
+    An error is certainly wrong, and nothing with an error is loaded. A warning is what its author
+    should look at, and stops nothing.
+    """
 
     file: str
     line: int
@@ -23,6 +30,12 @@ class Diagnostic:
     message: str
     hint: str = ""
     source: str = ""
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a rule set with this problem is refused."""
+        return self.severity == "error"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
@@ -33,12 +46,25 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
     ordered = sorted(diagnostics)
     if not ordered:
         return "no problems\n"
-    count = f"{len(ordered)} problem" + ("" if len(ordered) == 1 else "s")
-    return "\n".join(_render_one(found) for found in ordered) + f"\n{count}\n"
+    errors = sum(found.is_error for found in ordered)
+    counts = [_count(errors, "problem")] if errors else []
+    if errors < len(ordered):
+        counts.append(_count(len(ordered) - errors, "warning"))
+    return "\n".join(map(_render_one, ordered)) + f"\n{', '.join(counts)}\n"
+
+
+def errors_of(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return what is certainly wrong, without the warnings."""
+    return [found for found in diagnostics if found.is_error]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def _render_one(found: Diagnostic) -> str:
-    lines = [f"{found} [{found.code}]"]
+    mark = "" if found.is_error else "warning, "
+    lines = [f"{found} [{mark}{found.code}]"]
     if found.source.strip():
         number = str(found.line)
         lines.append(f"  {number} | {found.source}")

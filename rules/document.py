@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -36,7 +36,7 @@ class File:
     def diagnose(
         self, line: int, column: int, code: str, message: str, hint: str = ""
     ) -> Diagnostic:
-        """Return a diagnostic at this place."""
+        """Return an error at this place."""
         return Diagnostic(self.name, line, column, code, message, hint, self.line(line))
 
 
@@ -45,6 +45,7 @@ class Node:
     """A value and its place. `value` is a plain scalar, a list of nodes, or a dict of nodes.
 
     `keys` holds the places of a mapping's keys, so that a wrong key is shown under its caret.
+    `start` and `end` are the offsets of a scalar in the file's text, quotes included.
     """
 
     file: File
@@ -52,12 +53,22 @@ class Node:
     line: int
     column: int
     start: int = 0
+    end: int = 0
     style: str | None = None
     keys: dict[str, Node] | None = None
 
     def diagnose(self, code: str, message: str, hint: str = "") -> Diagnostic:
-        """Return a diagnostic at this value."""
+        """Return an error at this value."""
         return self.file.diagnose(self.line, self.column, code, message, hint)
+
+    def warn(self, code: str, message: str, hint: str = "") -> Diagnostic:
+        """Return a warning at this value."""
+        return replace(self.diagnose(code, message, hint), severity="warning")
+
+    @property
+    def source(self) -> str:
+        """A scalar as the file spells it: `1.50`, not 1.5."""
+        return self.file.text[self.start : self.end]
 
     def plain(self) -> Any:
         """Return the value without positions."""
@@ -132,7 +143,8 @@ def _convert(file: File, node: yaml.Node, problems: list[Diagnostic]) -> Node:
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
     if isinstance(node, yaml.ScalarNode):
         value = node.value if node.style else _scalar(node.value)
-        return Node(file, value, line, column, node.start_mark.index, node.style)
+        start, end = node.start_mark.index, node.end_mark.index
+        return Node(file, value, line, column, start, end, node.style)
     if isinstance(node, yaml.SequenceNode):
         return Node(file, [_convert(file, item, problems) for item in node.value], line, column)
     values: dict[str, Node] = {}

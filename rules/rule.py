@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rules.decision import Mode, Outcome, Precedence
+from rules.diagnostic import Diagnostic
 from rules.document import Node
+from rules.parameters import Parameter
+from rules.written import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as its author wrote it; `id` is kebab-case and lives for ever."""
+    """One rule as its author wrote it; `id` is kebab-case and lives for ever.
+
+    `when` is what is evaluated: parameters filled in, the scope before it. `made_by` is the id of
+    the decision table or the score card that the rule is a part of, None for a rule of its own.
+    An empty scope (`business_lines`, `regions`) is every event.
+    """
 
     id: str
     description: str
@@ -51,7 +59,12 @@ class Rule:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     examples: tuple[Example, ...] = ()
+    business_lines: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    made_by: str | None = None
     node: Node | None = field(default=None, compare=False, repr=False)
+    written: Written | None = field(default=None, compare=False, repr=False)
 
     def content(self) -> dict[str, Any]:
         """Return what the version is computed over: all of the rule but its place."""
@@ -71,6 +84,10 @@ class Rule:
             "valid_from": self.valid_from.isoformat() if self.valid_from else None,
             "valid_until": self.valid_until.isoformat() if self.valid_until else None,
             "examples": [[dict(e.facts), e.expect, e.note] for e in self.examples],
+            "business_lines": list(self.business_lines),
+            "regions": list(self.regions),
+            "parameters": {each.name: each.content() for each in self.parameters},
+            "made_by": self.made_by,
         }
 
     def part(self, key: str) -> Node | None:
@@ -79,6 +96,14 @@ class Rule:
             return self.node
         found: Node = self.node.value.get(key, self.node)
         return found
+
+    def diagnose(
+        self, place: tuple[int, int], code: str, message: str, hint: str = ""
+    ) -> Diagnostic:
+        """Return a diagnostic at a place (line, column) of `when`, where it stands in the file."""
+        if self.written is None:
+            return Diagnostic(self.id, *place, code, message, hint, self.when)
+        return self.written.diagnose(place, code, message, hint)
 
     def is_valid_at(self, at: datetime | None) -> bool:
         """Say whether `at` lies in [valid_from, valid_until); without a time, always.

@@ -39,17 +39,23 @@ class RuleSet:
         return cls(ordered, hashlib.sha256(content.encode("utf-8", "replace")).hexdigest())
 
     @classmethod
-    def parse(cls, packs: Mapping[str, str]) -> RuleSet:
-        """Read packs given as file name -> text; raise RuleSetInvalid with every problem."""
-        rules, problems = parse_packs(packs)
+    def parse(cls, packs: Mapping[str, str], tables: Mapping[str, str] | None = None) -> RuleSet:
+        """Read packs, and the tables that they name, given as file name -> text.
+
+        Raises RuleSetInvalid with every problem.
+        """
+        rules, problems = parse_packs(packs, tables)
         if problems:
             raise RuleSetInvalid(problems)
         return cls.of(rules)
 
     @classmethod
     def load(cls, directory: Path) -> RuleSet:
-        """Read every `*.yaml` of a directory; raise RuleSetInvalid with every problem."""
-        return cls.parse(pack_texts(directory))
+        """Read every `*.yaml` of a directory, and the tables in `tables/` beside it.
+
+        Raises RuleSetInvalid with every problem.
+        """
+        return cls.parse(pack_texts(directory), table_texts(directory.parent / "tables"))
 
 
 def pack_texts(directory: Path) -> dict[str, str]:
@@ -58,4 +64,10 @@ def pack_texts(directory: Path) -> dict[str, str]:
     if not paths:
         message = f"no *.yaml rule pack in {directory}"
         raise RuleSetInvalid([Diagnostic(directory.name, 1, 1, "no-packs", message)])
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
+
+
+def table_texts(directory: Path) -> dict[str, str]:
+    """Return the decision tables of a directory, file name -> text."""
+    paths = sorted(directory.glob("*.csv"))
     return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}

@@ -27,10 +27,10 @@ class Ruling:
 
     @classmethod
     def load(cls, files: RuleSetFiles, fact_types: Mapping[str, str]) -> Ruling:
-        """Compile a rule set for facts of these types; raise the `ContentError` of what is wrong."""
+        """Compile a rule set for facts of these types; raise `ContentError` for what is wrong."""
         return cls(
             version=files.version,
-            engine=Engine(RuleSet.parse(files.packs), fact_types),
+            engine=Engine(RuleSet.parse(files.packs, files.tables), fact_types),
             policy=Policy.parse(POLICY, files.texts[POLICY]),
             reasons=Reasons.parse(REASONS, files.texts[REASONS]),
         )
