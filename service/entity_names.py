@@ -7,10 +7,13 @@ repeats the identifier.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from functools import cache
+from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
+from features.card_numbers import has_card_number
 from features.entities import (
     ENTITY_KINDS,
     normal_address,
@@ -19,6 +22,7 @@ from features.entities import (
     normal_phone,
 )
 from features.event import Address
+from features.event_fields import Email, Id, Ip, Phone
 from features.observe import pair_tag
 from features.problems import did_you_mean
 from features.tags import Tagger
@@ -39,8 +43,7 @@ def named_tags(entities: Sequence[str], tags: Sequence[str], tagger: Tagger) -> 
         kind, equals, value = text.partition("=")
         if not equals or not value:
             raise BadEntity("name an entity as KIND=ID, such as device=dev-1")
-        _check_kind(kind)
-        found[kind] = tagger.tag(ENTITY_KINDS[kind][0], _normal(kind, value))
+        found[kind] = entity_tag(kind, value, tagger)
     for text in tags:
         kind, _, tag = text.partition(":")
         _check_kind(kind)
@@ -58,24 +61,35 @@ def named_tags(entities: Sequence[str], tags: Sequence[str], tagger: Tagger) -> 
     return {**found, **pairs}
 
 
+def entity_tag(kind: str, value: str, tagger: Tagger) -> str:
+    """Return the tag that the entity has in events; an address is JSON. Raises `BadEntity`."""
+    _check_kind(kind)
+    return tagger.tag(ENTITY_KINDS[kind][0], _normal(kind, value))
+
+
 def _check_kind(kind: str) -> None:
     if kind not in ENTITY_KINDS:
         raise BadEntity(f"no such kind of entity.{did_you_mean(kind, ENTITY_KINDS)}")
 
 
 def _normal(kind: str, value: str) -> str:
+    if kind == "shipping_address":
+        return _place(value)
     try:
-        if kind == "email":
-            return normal_email(value)
-        if kind == "phone":
-            return normal_phone(value)
-        if kind == "ip":
-            return normal_ip(str(ip_address(value)))
-        if kind == "shipping_address":
-            return _place(value)
-    except ValueError:  # its text repeats the value
+        checked = _type_of(kind).validate_python(value)
+    except ValidationError:  # its text repeats the value
         raise BadEntity(f"this is no {kind.replace('_', ' ')}") from None
-    return value
+    if has_card_number(checked):
+        raise BadEntity("this is a card number; the shop's token of it belongs here")
+    normal = {"email": normal_email, "phone": normal_phone, "ip": normal_ip}.get(kind)
+    return checked if normal is None else normal(checked)
+
+
+@cache
+def _type_of(kind: str) -> TypeAdapter[str]:
+    """Return what an event takes for such an entity."""
+    types: dict[str, Any] = {"email": Email, "phone": Phone, "ip": Ip}
+    return TypeAdapter(types.get(kind, Id))
 
 
 def _place(value: str) -> str:

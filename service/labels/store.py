@@ -1,7 +1,7 @@
 """What is known of events, and what was known at an earlier time?
 
-The table `label`. Invariants: a row is never changed, a correction is a later row; what is given for
-a time holds nothing that was unknown at that time, and no label is older than its event.
+The table `label`. Invariants: a row is never changed, a correction is a later row; what is given
+for a time holds nothing that was unknown at that time, and no label is older than its event.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from uuid import UUID
 
 from service.labels.sources import LABELS
 
-WORDS = {**{number: word for word, number in LABELS.items()}, None: "withdrawn"}
+WITHDRAWN = "withdrawn"
+WORDS: dict[int | None, str] = {None: WITHDRAWN}
+WORDS.update({number: word for word, number in LABELS.items()})
 
 # Of labels known at one moment the abusive one counts, as in training/labels.py.
 _KNOWN = """
