@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from service.errors import Refused
 from service.people.errors import people_errors
 from service.people.limits import EVERYTHING, Limits, limits_of
 from service.people.roles import PROGRAM_SCOPES, scopes_of
@@ -44,10 +45,16 @@ ID_BYTES = 10
 SECRET_BYTES = 25  # 200 bits: nothing to guess, so a fast keyed hash is enough
 
 
-class ApiKeyError(Exception):
+class ApiKeyError(Refused):
     """An API key cannot be made, found or revoked; the text says why."""
 
     code = "api_key_invalid"
+
+
+class UnknownKey(ApiKeyError):
+    """There is no API key with this id."""
+
+    code = "unknown_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +154,12 @@ async def list_keys(connection: Any) -> list[ApiKey]:
 
 
 async def revoke_key(connection: Any, key_id: str) -> None:
-    """Revoke a key for good. Raises `ApiKeyError` when there is none; a second time is no error."""
+    """Revoke a key for good. Raises `UnknownKey`; a second time is no error."""
     status = await connection.execute(
         "UPDATE api_key SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1", key_id
     )
     if status == "UPDATE 0":
-        raise ApiKeyError(f"there is no API key {key_id}; `touchstone keys list` shows them")
+        raise UnknownKey(f"there is no API key {key_id}; `touchstone keys list` shows them")
 
 
 def check_scopes(scopes: Iterable[str]) -> None:

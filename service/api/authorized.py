@@ -1,7 +1,8 @@
 """Who may use a route?
 
-`allowed("rules:write")` as a FastAPI dependency gives the caller, or refuses. Deny by default: a
-route without it is open to nobody but those listed in `tests/api`.
+`allowed("rules:write")` as a FastAPI dependency gives the caller, or refuses; `known` lets every
+good key pass. Deny by default: a route without one is open to nobody but those listed in
+`tests/api`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 
-from service.access import Caller
+from service.access import ApiKeys, Caller
 from service.errors import NotAPerson
 
 
@@ -21,10 +22,22 @@ def allowed(scope: str, *, person: bool = False) -> Callable[[Request], Awaitabl
     """
 
     async def authorized(request: Request) -> Caller:
-        keys = request.app.state.runtime.api_keys
-        caller: Caller = await keys.authorize(request.headers.get("authorization"), scope)
+        caller = await _keys(request).authorize(request.headers.get("authorization"), scope)
         if person and caller.person is None:
             raise NotAPerson
         return caller
 
     return authorized
+
+
+async def known(request: Request) -> Caller:
+    """Return who has a good key, whatever it allows.
+
+    Raises `MissingKey`, `InvalidKey` and `KeysUnavailable`.
+    """
+    return await _keys(request).authenticate(request.headers.get("authorization"))
+
+
+def _keys(request: Request) -> ApiKeys:
+    keys: ApiKeys = request.app.state.runtime.api_keys
+    return keys

@@ -31,6 +31,7 @@ ADMIN_PROBLEMS = (
 )
 _EVENT_PROBLEMS = (
     *KEY_PROBLEMS,
+    "outside_limits",
     "body_too_slow",
     "event_conflict",
     "body_too_large",

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+RoleName = Literal["caller", "analyst", "approver", "reviewer", "compliance", "admin"]
 
 
 @dataclass(frozen=True, slots=True)
