@@ -22,10 +22,9 @@ from features.velocity.connect import Connection, connect
 from features.velocity.valkey_store import ValkeyVelocityStore
 from features.warm import warm
 from rules.files import SHIPPED, RuleSetFiles
-from rules.ruling import Ruling
 from service.access import ApiKeys
 from service.actions import Actions
-from service.brain import Brain
+from service.brain import Brain, Parts
 from service.bundle import current_bundle
 from service.changes import Changes
 from service.claims import ValkeyClaims
@@ -40,7 +39,11 @@ from service.know import Knowledge
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
 from service.ledger.writer import LedgerWriter, WriterSettings
+from service.lists.membership import CHANNEL as LISTS_CHANGED
 from service.lists.membership import Lists
+from service.live.cache import DeployedCache
+from service.live.deployed import CHANNEL as RULES_CHANGED
+from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
@@ -52,18 +55,20 @@ from service.shadow.queue import ShadowQueue
 
 # Reads of first answers and decisions; commits have connections of their own.
 POOL_CONNECTIONS = 4
+# A start waits this long for the lists; decisions that come before they were read do not know them.
+LISTS_SECONDS = 2.0
 
 
-def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
-    """Load everything that decides: catalog, the rule set of the files, and the live bundle.
+def load_parts(settings: Settings, keys: SecretKeys) -> Parts:
+    """Load everything that decides besides the rule sets: catalog, tables and the live bundle.
 
-    Raises the errors of each part, which say what is wrong and where. Without a bundle the brain
-    has no scorer, and every decision names `model` in `degraded`.
+    Raises the errors of each part, which say what is wrong and where. Without a bundle there is
+    no scorer, and every decision names `model` in `degraded`.
     """
     catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
     bundle = current_bundle(settings.var)
     scorer = None if bundle is None else Scorer.load(bundle, catalog)
-    return Brain(
+    return Parts(
         catalog=catalog,
         tagger=Tagger(derive_tag_keys(keys.tag)),
         currencies=CurrencyTable(
@@ -74,7 +79,6 @@ def load_brain(settings: Settings, keys: SecretKeys) -> Brain:
         scorer=scorer,
         geo=GeoTable.open(**settings.geo_paths()),
         code=code_version(),
-        live=Ruling.load(RuleSetFiles.load(settings.rules_dir or SHIPPED), catalog.fact_types),
     )
 
 
@@ -104,7 +108,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     keys = read_keys(settings)
     budget_seconds = settings.http.budget_ms / 1000
     velocity_seconds = min(settings.valkey.budget_ms, settings.http.budget_ms / 2) / 1000
-    brain = load_brain(settings, keys)
+    parts = load_parts(settings, keys)
     warm(datetime.now(UTC).year)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -122,6 +126,14 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ring,
         )
         stack.push_async_callback(ledger.close)
+        actions = Actions(dsn, ledger)
+        deployed = Deployed(
+            parts,
+            RuleSetFiles.load(settings.rules_dir or SHIPPED),
+            DeployedCache(settings.var),
+            actions,
+        )
+        brain = await deployed.start(dsn)
         valkey = connect(settings.valkey.url)
         stack.push_async_callback(valkey.close)
         completeness = await stack.enter_async_context(Completeness(valkey, brain.catalog, pool))
@@ -153,15 +165,28 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             lists=lists,
             shadow=shadow,
         )
-        changes = await stack.enter_async_context(Changes(dsn))
+
+        def use(brain: Brain) -> None:
+            completeness.declare(brain.catalog)
+            decider.use(brain)
+
+        deployed.use_with(use)
+        await stack.enter_async_context(deployed)
+        changes = Changes(dsn)
+        changes.follow(RULES_CHANGED, deployed.refresh)
+        await stack.enter_async_context(changes)
+        changes.follow(LISTS_CHANGED, lists.refresh)
+        await lists.first_read(LISTS_SECONDS)
         yield Runtime(
             settings=settings,
             changes=changes,
-            actions=Actions(dsn, ledger),
+            actions=actions,
+            deployed=deployed,
             decider=decider,
             api_keys=api_keys,
             record=record,
             ledger=ledger,
+            lists=lists,
             valkey=valkey,
             completeness=completeness,
             gate=Gate(settings.http.max_in_flight),

@@ -7,7 +7,7 @@ another brain, and every decision uses one brain from its beginning to its end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.catalog import Catalog
@@ -15,6 +15,7 @@ from features.geo import GeoTable
 from features.money import CurrencyTable
 from features.tags import Tagger
 from rules.decision import RuleHit
+from rules.files import RuleSetFiles
 from rules.ruling import Ruling
 from service.scorer import Scorer
 from service.subject import SUBJECT_KINDS
@@ -32,9 +33,45 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What decides besides the rule sets: the same from a worker's start to its end."""
+
+    catalog: Catalog
+    tagger: Tagger
+    currencies: CurrencyTable
+    scorer: Scorer | None
+    geo: GeoTable
+    code: str
+
+    def brain(
+        self,
+        live: Ruling,
+        *,
+        catalog: Catalog | None = None,
+        rollout: Rollout | None = None,
+        shadows: tuple[RuleSetFiles, ...] = (),
+        stopped: frozenset[str] = frozenset(),
+    ) -> Brain:
+        """Return a brain. `catalog`: this one with the series that the rule sets declare."""
+        return Brain(
+            catalog=catalog or self.catalog,
+            tagger=self.tagger,
+            currencies=self.currencies,
+            scorer=self.scorer,
+            geo=self.geo,
+            code=self.code,
+            live=live,
+            rollout=rollout,
+            shadows=shadows,
+            stopped=stopped,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Brain:
     """Everything that decides; each part is immutable and named by its version.
 
+    `shadows`: sets that are asked after the reply, in a process of their own.
     `stopped`: ids of the rules that an emergency stop takes the effect from, whatever version.
     """
 
@@ -46,7 +83,7 @@ class Brain:
     code: str
     live: Ruling
     rollout: Rollout | None = None
-    shadows: tuple[Ruling, ...] = ()
+    shadows: tuple[RuleSetFiles, ...] = ()
     stopped: frozenset[str] = frozenset()
 
     def ruling_for(self, tags: Mapping[str, str]) -> Ruling:
@@ -64,11 +101,7 @@ class Brain:
 
     def effective(self, hits: Sequence[RuleHit]) -> Sequence[RuleHit]:
         """Return the hits with those of stopped rules marked, which takes their effect away."""
-        if not self.stopped:
-            return hits
-        return [
-            replace(hit, mode="stopped") if hit.rule_id in self.stopped else hit for hit in hits
-        ]
+        return marked(hits, self.stopped) if self.stopped else hits
 
     def versions(self, ruling: Ruling) -> Versions:
         """Return what an answer and its entry say of what decided."""
@@ -79,6 +112,11 @@ class Brain:
             "policy": ruling.policy.version,
             "code": self.code,
         }
+
+
+def marked(hits: Sequence[RuleHit], stopped: Collection[str]) -> Sequence[RuleHit]:
+    """Return the hits with those of these rules marked as stopped."""
+    return [replace(hit, mode="stopped") if hit.rule_id in stopped else hit for hit in hits]
 
 
 def bucket(salt: str, tag: str) -> int:

@@ -71,6 +71,7 @@ class Completeness:
         self._is_one_server = isinstance(connection, ValkeyConnection)
         self._heartbeat = Heartbeat(self._states, is_one_server=self._is_one_server)
         self._declared = declared_series(catalog)
+        self._state: StoreState | None = None
         self._pool = pool
         self._gap = ALL_GONE
         self._said = COMPLETE
@@ -89,6 +90,19 @@ class Completeness:
         if self._gap is ALL_GONE and self._said == COMPLETE:
             return "unknown: the store has not answered since it was lost"
         return self._said
+
+    def declare(self, catalog: Catalog) -> None:
+        """Watch the series of this catalog instead; call it before decisions use the catalog.
+
+        Series that the store does not know are withheld at once, until they are filled.
+        """
+        declared = declared_series(catalog)
+        if declared == self._declared:
+            return
+        self._declared = declared
+        if self._gap is not ALL_GONE and self._state is not None:
+            self._gap = gap_of(declared, self._state)
+        self._in_doubt.set()
 
     def velocity_failed(self, error: VelocityUnavailable) -> None:
         """Note an event that is recorded but perhaps not counted: the store did not answer."""
@@ -138,6 +152,7 @@ class Completeness:
             if self._gap is ALL_GONE:
                 self._in_doubt.set()
             return
+        self._state = state
         self._gap = gap = gap_of(self._declared, state)
         self._say(gap)
 

@@ -22,6 +22,8 @@ from service.decider import Decider
 from service.errors import RecordUnavailable
 from service.gate import Gate
 from service.ledger.writer import LedgerWriter
+from service.lists.membership import Lists
+from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
@@ -45,11 +47,13 @@ class Runtime:
 
     settings: Settings
     decider: Decider
+    deployed: Deployed
     changes: Changes
     actions: Actions
     api_keys: ApiKeys
     record: LedgerRecord
     ledger: LedgerWriter
+    lists: Lists
     valkey: Connection
     completeness: Completeness
     gate: Gate
@@ -85,16 +89,35 @@ class Runtime:
             if scorer is None
             else State(ok=True, detail=f"bundle {scorer.version[:16]}")
         )
+        lists = (
+            State(ok=True, detail=f"{len(self.lists)} entries")
+            if self.lists.is_read
+            else State(ok=False, detail="never read since the start: rules do not know them")
+        )
         return {
+            "lists": lists,
             "velocity": velocity,
             "ledger": ledger,
             "model": model,
-            "rules": State(ok=True, detail=f"rule set {self.brain.live.version[:16]}"),
+            "rules": self._rules(),
             "clock": State(
                 ok=self.settings.clock == "system",
                 detail=f"{self.settings.clock} clock",
             ),
         }
+
+    def _rules(self) -> State:
+        brain = self.brain
+        parts = [f"rule set {brain.live.version[:16]}"]
+        if brain.rollout is not None:
+            share = f"{brain.rollout.share_bp / 100:g} %"
+            parts.append(f"candidate {brain.rollout.ruling.version[:16]} for {share}")
+        if brain.shadows:
+            parts.append(f"{len(brain.shadows)} in shadow")
+        if brain.stopped:
+            parts.append(f"{len(brain.stopped)} rules stopped")
+        problems = self.deployed.problems
+        return State(ok=not problems, detail="; ".join([*parts, *problems]))
 
     def observe_spool(self) -> None:
         """Bring the spool's gauge up to date."""
