@@ -1,33 +1,73 @@
 """What is wrong with the rules, the policy and the reason texts, all of it at once?
 
-Invariant: checking never stops at the first problem and never raises for content; a directory
-without a diagnostic loads, and each of its rules answers its own examples.
+Invariant: checking never stops at the first problem and never raises for content; files without an
+error load, and each of their rules answers its own examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from rules.batch import Batch, CompiledRule
+from rules.batch import CompiledRule
 from rules.cel import Language
+from rules.cel_lists import ListCall, list_calls
+from rules.cel_names import position
 from rules.cel_problems import KNOWN
-from rules.decision import HitStatus
 from rules.diagnostic import Diagnostic, did_you_mean, render
 from rules.document import Node
 from rules.engine import compile_rule
 from rules.errors import RuleSetInvalid
+from rules.examples import ExampleRun, run_examples
+from rules.files import POLICY, REASONS, RuleSetFiles
+from rules.limits import MAX_BYTES, MAX_EXAMPLES_OF_RULE, MAX_LISTED, MAX_RULES
 from rules.pack import parse_packs
 from rules.policy_file import event_type_places, read_policy
 from rules.reasons import ReasonText, read_reasons
-from rules.rule import Example, Rule
-from rules.ruleset import pack_texts
+from rules.rule import Rule
 
-__all__ = ["check_rules", "render"]
+__all__ = ["check_files", "check_rules", "examples_of", "render"]
 
-_PYTHON_TYPES: dict[str, type] = {"int": int, "double": float, "bool": bool, "string": str}
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+def check_files(
+    files: RuleSetFiles,
+    fact_types: Mapping[str, str],
+    *,
+    event_types: Collection[str],
+    available: Mapping[str, Collection[str]] | None = None,
+    entity_kinds: Collection[str] = (),
+    lists: Collection[str] | None = None,
+) -> list[Diagnostic]:
+    """Return every problem and every warning of a rule set, in the order of files and lines.
+
+    `fact_types` is name -> int, double, bool or string, the set's own series included. `available`,
+    where given, is event type -> the facts that an event of it can have, so that a rule which would
+    always be `unknown` is found. `entity_kinds` are what lists can hold, `lists` the names of those
+    that there are; neither is checked where it is not given.
+    """
+    texts, problems = read_reasons(REASONS, files.texts[REASONS])
+    problems += read_policy(POLICY, files.texts[POLICY])[1]
+    for name, place in event_type_places(POLICY, files.texts[POLICY]).items():
+        if name not in event_types:
+            problems.append(_unknown_type(place, name, event_types))
+    rules, found = parse_packs(files.packs, files.tables)
+    problems += found
+    problems += _check_size(files, rules)
+    language = Language(fact_types)
+    language.declare(rule.when for rule in rules)
+    compiled: list[CompiledRule] = []
+    for rule in rules:
+        problems += _check_words(rule, event_types, texts)
+        problems += _check_lists(rule, entity_kinds, lists)
+        result = compile_rule(language, rule)
+        if isinstance(result, CompiledRule):
+            compiled.append(result)
+            problems += _check_availability(result, available or {})
+        else:
+            problems += result
+    problems += _check_examples(compiled, language)
+    return sorted(set(problems))
 
 
 def check_rules(
@@ -39,33 +79,57 @@ def check_rules(
     policy: Path,
     available: Mapping[str, Collection[str]] | None = None,
 ) -> list[Diagnostic]:
-    """Return every problem of a directory of packs with its reason texts and its policy.
-
-    `fact_types` is name -> int, double, bool or string. `available`, where given, is event type ->
-    the facts that an event of it can have, so that a rule which would always be `unknown` is found.
-    """
-    texts, problems = read_reasons(reasons.name, reasons.read_text("utf-8", "replace"))
-    text = policy.read_text("utf-8", "replace")
-    problems += read_policy(policy.name, text)[1]
-    for name, place in event_type_places(policy.name, text).items():
-        if name not in event_types:
-            problems.append(_unknown_type(place, name, event_types))
+    """Return every problem of a directory of packs with its reason texts and its policy."""
+    named = {REASONS: reasons, POLICY: policy}
+    named.update({f"packs/{path.name}": path for path in directory.glob("*.yaml")})
     try:
-        packs = pack_texts(directory)
+        files = RuleSetFiles.of(
+            {name: path.read_text("utf-8", "replace") for name, path in named.items()}
+        )
     except RuleSetInvalid as error:
-        return sorted([*problems, *error.diagnostics])
-    rules, found = parse_packs(packs)
-    problems += found
+        return list(error.diagnostics)
+    return check_files(files, fact_types, event_types=event_types, available=available)
+
+
+def examples_of(files: RuleSetFiles, fact_types: Mapping[str, str]) -> list[ExampleRun]:
+    """Return the answers to all examples of a rule set whose rules compile.
+
+    Raises `RuleSetInvalid` with what does not.
+    """
+    rules, problems = parse_packs(files.packs, files.tables)
     language = Language(fact_types)
+    language.declare(rule.when for rule in rules)
+    compiled: list[CompiledRule] = []
     for rule in rules:
-        problems += _check_words(rule, event_types, texts)
-        compiled = compile_rule(language, rule)
-        if not isinstance(compiled, CompiledRule):
-            problems += compiled
-            continue
-        problems += _check_availability(rule, compiled, available or {})
-        problems += _check_examples(rule, compiled, language)
-    return sorted(set(problems))
+        result = compile_rule(language, rule)
+        if isinstance(result, CompiledRule):
+            compiled.append(result)
+        else:
+            problems += result
+    if problems:
+        raise RuleSetInvalid(problems)
+    return list(run_examples(compiled, language))
+
+
+def _check_size(files: RuleSetFiles, rules: Sequence[Rule]) -> Iterable[Diagnostic]:
+    """Yield what there is too much of."""
+    first = min(files.texts)
+    total = sum(len(text.encode("utf-8", "surrogatepass")) for text in files.texts.values())
+    if total > MAX_BYTES:
+        message = f"all files together have {total} bytes, more than {MAX_BYTES}"
+        yield Diagnostic(first, 1, 1, "too-many", message)
+    if len(rules) > MAX_RULES:
+        message = f"there are {len(rules)} rules, more than {MAX_RULES}"
+        yield Diagnostic(first, 1, 1, "too-many", message)
+    listed = {
+        call.listed
+        for rule in rules
+        for call in list_calls(rule.when)
+        if isinstance(call, ListCall)
+    }
+    if len(listed) > MAX_LISTED:
+        message = f"the rules ask {len(listed)} lists for a kind of entity, more than {MAX_LISTED}"
+        yield Diagnostic(first, 1, 1, "too-many", message)
 
 
 def _check_words(
@@ -97,79 +161,63 @@ def _unknown_type(node: Node, name: str, event_types: Collection[str]) -> Diagno
     return node.diagnose("unknown-event-type", f"unknown event type '{name}'", hint)
 
 
+def _check_lists(
+    rule: Rule, entity_kinds: Collection[str], lists: Collection[str] | None
+) -> Iterable[Diagnostic]:
+    """Yield the lists that there are not, and the kinds of entity that nothing has."""
+    for call in list_calls(rule.when):
+        if not isinstance(call, ListCall):
+            continue  # the compiler says what is wrong
+        name, kind = call.listed
+        if entity_kinds and kind not in entity_kinds:
+            hint = did_you_mean(kind, entity_kinds) or f"known: {', '.join(sorted(entity_kinds))}"
+            place = position(rule.when, call.kind_at)
+            yield rule.diagnose(place, "unknown-kind", f"unknown kind of entity '{kind}'", hint)
+        if lists is not None and name not in lists:
+            hint = did_you_mean(name, lists) or "make the list first; it may be empty"
+            place = position(rule.when, call.list_at)
+            yield rule.diagnose(place, "unknown-list", f"there is no list '{name}'", hint)
+
+
 def _check_availability(
-    rule: Rule, compiled: CompiledRule, available: Mapping[str, Collection[str]]
+    compiled: CompiledRule, available: Mapping[str, Collection[str]]
 ) -> Iterable[Diagnostic]:
     """Yield the facts that an event of one of the rule's types can never have."""
-    place = rule.part("when")
-    for event_type in rule.event_types:
+    place = compiled.rule.part("when")
+    lists = {
+        call.listed.fact for call in list_calls(compiled.rule.when) if isinstance(call, ListCall)
+    }
+    facts = {name.removeprefix(KNOWN) for name in compiled.names} - lists
+    for event_type in compiled.rule.event_types:
         if place is None or event_type not in available:
             continue
-        facts = {name.removeprefix(KNOWN) for name in compiled.names}
         for name in sorted(facts.difference(available[event_type])):
             message = f"'{name}' is never known for '{event_type}'"
             hint = "let the type read its series, or take the type from this rule"
             yield place.diagnose("never-known", message, hint)
 
 
-def _check_examples(rule: Rule, compiled: CompiledRule, language: Language) -> Iterable[Diagnostic]:
+def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Iterable[Diagnostic]:
     """Yield what is wrong with the examples, first of all that there are none."""
-    place = rule.part("examples")
-    if place is None:
-        return
-    expected = {example.expect for example in rule.examples}
-    for needed in ("hit", "no_hit"):
-        if needed not in expected:
-            yield place.diagnose("no-example", f"the rule has no example with 'expect: {needed}'")
-    batch = Batch(language, [compiled])
-    for example in rule.examples:
-        facts, problems = _facts(example, rule, language)
-        yield from problems
-        if problems or example.node is None:
+    for rule in (one.rule for one in compiled):
+        place = rule.part("examples")
+        if place is None or rule.made_by is not None:
             continue
-        results = batch.evaluate_one_by_one(facts)
-        status = results[0].status if results else HitStatus.NO_HIT
-        if status.value != example.expect:
-            message = f"the example expects {example.expect}, the rule answers {status.value}"
-            hint = _missing_hint(compiled, facts) if status is HitStatus.UNKNOWN else ""
-            yield example.node.value["expect"].diagnose("example", message, hint)
-
-
-def _missing_hint(compiled: CompiledRule, facts: Mapping[str, Any]) -> str:
-    missing = [n for n in compiled.names if n not in facts and not n.startswith(KNOWN)]
-    return f"without a value: {', '.join(missing)}" if missing else ""
-
-
-def _facts(
-    example: Example, rule: Rule, language: Language
-) -> tuple[dict[str, Any], list[Diagnostic]]:
-    """Return an example's facts as an event would have them.
-
-    A part that the example does not mention is absent: `has_…` is false. `event.type` is the
-    rule's first type. A whole number stands for a double too.
-    """
-    types = language.fact_types
-    facts: dict[str, Any] = {name: False for name in types if name.startswith("has_")}
-    if "event.type" in types and rule.event_types:
-        facts["event.type"] = rule.event_types[0]
-    node = example.node.value.get("facts") if example.node is not None else None
-    problems: list[Diagnostic] = []
-    for name, value in example.facts.items():
-        key = node.keys[name] if node is not None and node.keys else None
-        place = node.value[name] if node is not None else None
-        if key is None or place is None:
-            continue
-        if name not in types or name.startswith(KNOWN):
-            known = [fact for fact in types if not fact.startswith(KNOWN)]
-            message = f"unknown fact '{name}'"
-            problems.append(key.diagnose("example-fact", message, did_you_mean(name, known)))
-            continue
-        wanted = _PYTHON_TYPES[types[name]]
-        if wanted is float and type(value) is int:
-            value = float(value)
-        if type(value) is not wanted:
-            message = f"the fact '{name}' must be {_WORDS[wanted]}"
-            hint = "put quotes around a text" if wanted is str else ""
-            problems.append(place.diagnose("example-fact", message, hint))
-        facts[name] = value
-    return facts, problems
+        expected = {example.expect for example in rule.examples}
+        for needed in ("hit", "no_hit"):
+            if needed not in expected:
+                message = f"the rule has no example with 'expect: {needed}'"
+                yield place.diagnose("no-example", message)
+    runs = run_examples(compiled, language)
+    for _, group in groupby(runs, key=lambda run: run.subject):
+        for count, run in enumerate(group, 1):
+            node = run.example.node
+            if count == MAX_EXAMPLES_OF_RULE + 1 and node is not None:
+                message = f"a rule has {MAX_EXAMPLES_OF_RULE} examples at most"
+                yield node.diagnose("too-many", message)
+            yield from run.problems
+            if run.problems or run.is_passed or node is None:
+                continue
+            message = f"the example expects {run.example.expect}, the rule answers {run.answer}"
+            hint = f"without a value: {', '.join(run.missing)}" if run.missing else ""
+            yield node.value["expect"].diagnose("example", message, hint)

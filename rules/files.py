@@ -17,11 +17,10 @@ from types import MappingProxyType
 
 from rules.diagnostic import Diagnostic
 from rules.errors import RuleSetInvalid
+from rules.limits import MAX_FILE_BYTES, MAX_FILES
 
 SHIPPED = Path(__file__).parent
 POLICY, REASONS, SERIES = "policy.yaml", "reasons.yaml", "series.yaml"
-MAX_FILES = 100
-MAX_FILE_BYTES = 1 << 20
 _NAME = re.compile(r"(packs/[a-z0-9_-]{1,60}\.yaml|tables/[a-z0-9_-]{1,60}\.csv)")
 _SINGLE = (POLICY, REASONS, SERIES)
 
