@@ -1,0 +1,57 @@
+"""How does a command that changes something on the machine leave a record of it?
+
+Invariant: what such a command does is in the ledger before it is done, as what goes through the API
+is; with PostgreSQL away it is not done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.actions import Actions
+
+Result = TypeVar("Result")
+MACHINE = "machine"
+
+
+def with_actions(settings: Settings, act: Callable[[Actions], Awaitable[Result]]) -> Result:
+    """Run `act` with the actions of this machine and return its result.
+
+    Raises as `with_dsn` does, `LedgerError` and what `act` raises.
+    """
+    from service.cli.database import with_dsn
+
+    async def recorded(dsn: str) -> Result:
+        from service.actions import Actions
+        from service.ledger.keys import FileKek, Keyring
+        from service.ledger.writer import LedgerWriter, WriterSettings
+        from service.secrets_files import read_keys
+
+        writer = await LedgerWriter.start(
+            # No spool: the change needs PostgreSQL in any case.
+            WriterSettings(dsn, settings.ledger.log_name, settings.var / "spool", 0),
+            Keyring(FileKek(read_keys(settings).kek)),
+        )
+        try:
+            return await act(Actions(dsn, writer))
+        finally:
+            await writer.close()
+
+    return with_dsn(settings, recorded)
+
+
+def on_this_machine() -> dict[str, str]:
+    """Return who acts, as records name it: the machine, and which user of it."""
+    import pwd
+
+    number = os.getuid()
+    try:
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:  # containers run as users that have no name
+        user = str(number)
+    return {"actor": MACHINE, "machine_user": user}
