@@ -18,6 +18,7 @@ from features.velocity.store import VelocityUnavailable
 from service.cli.database import CONNECT_SECONDS, DatabaseError
 from service.history.reader import LedgerHistory
 from service.ledger.keys import FileKek, Keyring
+from service.live.series import counted_catalog
 from service.secrets_files import ensure_keys, read_keys
 from service.settings import Settings
 
@@ -74,13 +75,14 @@ async def _run(
         await migrate(dsn)
         database = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
         try:
+            declared = Catalog.load(settings.catalog or DEFAULT_PATH)
             return await act(
                 Stores(
                     settings=settings,
                     dsn=dsn,
                     database=database,
                     valkey=valkey,
-                    catalog=Catalog.load(settings.catalog or DEFAULT_PATH),
+                    catalog=await counted_catalog(database, declared),
                     tagger=Tagger(derive_tag_keys(keys.tag)),
                     ring=ring,
                     history=LedgerHistory(database, ring, settings.ledger.log_name),
