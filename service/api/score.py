@@ -46,10 +46,11 @@ async def _answered(
 ) -> Response:
     started = monotonic()
     runtime: Runtime = request.app.state.runtime
-    await runtime.api_keys.authorize(request.headers.get("authorization"), scope)
+    caller = await runtime.api_keys.authorize(request.headers.get("authorization"), scope)
     with runtime.gate:
         body = await read_body(request, runtime.settings.http.max_body_bytes)
         event = parse_event(body, runtime.brain.currencies)
+        caller.limits.allow_event(event.type, event.business_line, event.region)
         async with asyncio.timeout_at(
             asyncio.get_running_loop().time() + runtime.settings.http.budget_ms / 1000
         ):

@@ -111,6 +111,7 @@ CREATE TRIGGER role_request_before BEFORE INSERT ON role_request
 CREATE FUNCTION people_decided() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     asked role_request;
+    earlier role_decision;
 BEGIN
     -- One decision at a time, each on what the one before left: two admins cannot remove each other.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -122,8 +123,9 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'There is no role request %.', NEW.request_id USING ERRCODE = 'TSP06';
     END IF;
-    IF EXISTS (SELECT FROM role_decision WHERE request_id = NEW.request_id) THEN
-        RAISE EXCEPTION 'The request was decided before.' USING ERRCODE = 'TSP05';
+    SELECT * INTO earlier FROM role_decision WHERE request_id = NEW.request_id;
+    IF FOUND THEN
+        RAISE EXCEPTION 'It was % by %.', earlier.decision, earlier.actor USING ERRCODE = 'TSP05';
     END IF;
     IF NEW.actor = 'system' AND asked.requested_by = 'system' AND NEW.decision = 'approved'
         AND people_in_first_transaction() THEN

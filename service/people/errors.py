@@ -97,7 +97,7 @@ _SENTENCES = {
     ),
     "role_request_person_fkey": "There is nobody with this id.",
     "api_key_person_fkey": "There is nobody with this id: `touchstone people list` shows them.",
-    "role_decision_request_id_key": "The request was decided before.",
+    "role_decision_request_id_key": "Somebody decided on it at the same moment.",
     "people_start_pkey": "There are people already: their admins let others in.",
 }
 
