@@ -175,6 +175,16 @@ class LedgerSettings(Group):
     )
 
 
+class ListSettings(Group):
+    """Lists of entities that rules ask about."""
+
+    max_entries: int = Field(
+        250_000,
+        ge=0,
+        description="Entries in force on all lists; every worker holds them in memory",
+    )
+
+
 class GeoSettings(Group):
     """Where IP addresses are and cards come from; `touchstone geo install` gets free tables."""
 

@@ -23,6 +23,7 @@ from service.setting_groups import (
     HttpSettings,
     KeySettings,
     LedgerSettings,
+    ListSettings,
     PostgresSettings,
     ProfileSettings,
     ShopSettings,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     keys: KeySettings = Field(default_factory=KeySettings)
     shop: ShopSettings = Field(default_factory=ShopSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    lists: ListSettings = Field(default_factory=ListSettings)
     profiles: ProfileSettings = Field(default_factory=ProfileSettings)
     geo: GeoSettings = Field(default_factory=GeoSettings)
     collector: CollectorSettings = Field(default_factory=CollectorSettings)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from features.event import InvalidEvent
 from service.access import AccessDenied
-from service.api import collector, decisions, health, people, score
+from service.api import collector, decisions, health, lists, people, score
 from service.api.body import BodyTooLarge, BodyTooSlow
 from service.api.openapi import describe
 from service.api.problems import PROBLEMS, problem_response, problems_of_request
@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (score, decisions, collector, health, people):
+    for module in (score, decisions, collector, health, people, lists):
         app.router.routes.extend(module.router.routes)
     for kind in (
         *_CODED, Refused, InvalidEvent, RequestValidationError, TimeoutError, HTTPException,

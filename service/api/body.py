@@ -22,13 +22,13 @@ class BodyTooSlow(Exception):
     code = "body_too_slow"
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
+async def read_body(request: Request, limit_bytes: int, seconds: float = BODY_SECONDS) -> bytes:
     """Return the whole body of at most `limit_bytes` bytes; raise `BodyTooLarge`, `BodyTooSlow`."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
         raise BodyTooLarge
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             chunks: list[bytes] = []
             size = 0
             async for chunk in request.stream():

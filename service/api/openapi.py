@@ -157,6 +157,12 @@ def _event_body() -> dict[str, Any]:
     }
 
 
+def csv_body(description: str, example: str) -> dict[str, Any]:
+    """Return the `requestBody` of a route that takes a CSV."""
+    content = {"text/csv": {"schema": {"type": "string"}, "example": example}}
+    return {"required": True, "description": description, "content": content}
+
+
 SCORE: dict[str, Any] = {
     "response_class": Response,
     "responses": {
