@@ -7,7 +7,14 @@ Invariant: None means unknown, as the `missing` text of the catalog row says; no
 
 from __future__ import annotations
 
-from features import event_agents, event_baskets, event_people, event_places
+from features import (
+    event_agents,
+    event_baskets,
+    event_offers,
+    event_people,
+    event_places,
+    event_settlements,
+)
 from features.event import Item
 from features.event_people import shipping_country
 from features.signals import agent, clock, mail, network, place
@@ -166,6 +173,8 @@ EVENT_FUNCTIONS: dict[str, EventFunction] = {
     **event_agents.FUNCTIONS,
     **event_places.FUNCTIONS,
     **event_baskets.FUNCTIONS,
+    **event_offers.FUNCTIONS,
+    **event_settlements.FUNCTIONS,
 }
 
 
