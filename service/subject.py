@@ -6,4 +6,4 @@ tag tells which share of a rollout it belongs to.
 
 from __future__ import annotations
 
-SUBJECT_KINDS = ("user", "email", "phone", "device", "payment_instrument", "ip")
+SUBJECT_KINDS = ("user", "email", "phone", "device", "payment_instrument", "ip", "merchant")
