@@ -1,6 +1,6 @@
 """What can go wrong while rules, policy and reasons are loaded?
 
-Invariant: only loading fails. Evaluating and settling are total and raise nothing.
+Invariant: only loading (and tuning a parameter) fails. Evaluating and settling are total and raise nothing.
 """
 
 from __future__ import annotations
@@ -43,3 +43,9 @@ class ReasonsInvalid(ContentError):
     """The reason texts cannot be used."""
 
     code: ClassVar[str] = "reasons_invalid"
+
+
+class ParameterRefused(RulesError):
+    """A parameter that there is not, or a value that it cannot have."""
+
+    code: ClassVar[str] = "parameter_refused"

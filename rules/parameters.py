@@ -25,6 +25,7 @@ TYPES: dict[str, type] = {"int": int, "double": float, "bool": bool, "string": s
 KEYS = ("type", "value", "min", "max", "one_of", "description")
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_]*)\s*\}\}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 Value = int | float | bool | str
@@ -72,9 +73,11 @@ class Parameter:
         ''
         """
         if not _is_of(value, self.type):
-            return f"must be {_WORDS[TYPES[self.type]]}"
+            return f"must be {self.kind_in_words}"
         if isinstance(value, str) and len(value) > MAX_LITERAL_CHARACTERS:
             return f"must have {MAX_LITERAL_CHARACTERS} characters at most"
+        if isinstance(value, str) and _CONTROL.search(value):
+            return "must have no control characters"
         if self.one_of and value not in self.one_of:
             return f"must be {self.bounds}"
         if self.minimum is not None and isinstance(value, int | float) and value < self.minimum:
@@ -82,6 +85,11 @@ class Parameter:
         if self.maximum is not None and isinstance(value, int | float) and value > self.maximum:
             return f"must be {self.bounds}"
         return ""
+
+    @property
+    def kind_in_words(self) -> str:
+        """Which kind of value it takes: `a whole number`."""
+        return _WORDS[TYPES[self.type]]
 
     @property
     def literal(self) -> str:
@@ -100,13 +108,13 @@ def literal_of(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     text = repr(value)
     return f"({text})" if text.startswith("-") else text
 
 
-def _quoted(text: str) -> str:
-    """Return a CEL text; what could end it or break the line is escaped."""
+def quoted(text: str) -> str:
+    """Return a text as CEL and YAML write it; what could end it or break the line is escaped."""
     plain = json.dumps(text, ensure_ascii=False)
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda m: f"\\u{ord(m[0]):04x}", plain)
 
