@@ -7,6 +7,7 @@ Invariant: what `read_files` returns has the version that was asked for, or it r
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,7 +81,9 @@ async def import_first(connection: Any, files: RuleSetFiles) -> Deployment:
     await lock_deployments(connection)
     if not await is_deployed(connection):
         note = "imported at the first start"
-        await add_version(connection, files, parent=None, author=SYSTEM, note=note)
+        await add_version(
+            connection, files, parent=None, author=SYSTEM, note=note, parts=parts_of(files)
+        )
         with refusals():
             await connection.execute(
                 "INSERT INTO deployment (action, live, actor, note) VALUES ('first', $1, $2, $3)",
@@ -92,13 +95,19 @@ async def import_first(connection: Any, files: RuleSetFiles) -> Deployment:
 
 
 async def add_version(
-    connection: Any, files: RuleSetFiles, *, parent: str | None, author: str, note: str
+    connection: Any,
+    files: RuleSetFiles,
+    *,
+    parent: str | None,
+    author: str,
+    note: str,
+    parts: Mapping[str, str],
 ) -> bool:
-    """Store a version with its files; return False when it was there already, unchanged.
+    """Store a version with its files and parts; return False when it was there already, unchanged.
 
     Call it in a transaction. Raises `RuleSetRejected` for texts that cannot be stored.
     """
-    _check_storable(files)
+    check_storable(files)
     with refusals():
         status = await connection.execute(
             "INSERT INTO rule_set (version, parent, author, note) VALUES ($1, $2, $3, $4) "
@@ -117,7 +126,6 @@ async def add_version(
             list(files.texts),
             list(files.texts.values()),
         )
-        parts = parts_of(files)
         await connection.execute(
             "INSERT INTO rule_set_part (version, part, digest) "
             "SELECT $1, part, digest FROM unnest($2::text[], $3::text[]) AS found (part, digest)",
@@ -204,7 +212,8 @@ def stop_of(row: Any) -> Stop:
     return Stop(**dict(row))
 
 
-def _check_storable(files: RuleSetFiles) -> None:
+def check_storable(files: RuleSetFiles) -> None:
+    """Raise `RuleSetRejected` for a text that PostgreSQL would not give back as it is."""
     for name, text in files.texts.items():
         try:
             text.encode()
