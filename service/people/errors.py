@@ -81,7 +81,6 @@ _BY_STATE: dict[str, type[Refused]] = {
     "TSP04": TooFewAdmins,
     "TSP05": RoleRequestDecided,
     "TSP06": UnknownRoleRequest,
-    "TSP07": PeopleExist,
 }
 _BY_CONSTRAINT: dict[str, type[Refused]] = {
     "person_id_is_a_name": PersonInvalid,
