@@ -76,6 +76,7 @@ class Deployed:
         self._order: _Order | None = None
         self._stopped: frozenset[str] = frozenset()
         self._likely: list[RuleSetFiles] = []
+        self._seen: set[str] = set()
         self._problems: tuple[str, ...] = ()
         self._retry_at = 0.0
         self._wake = asyncio.Event()
@@ -145,9 +146,10 @@ class Deployed:
         if self._order is None or self._order.wanted != wanted or is_due:
             await self._read(connection, wanted)
             self._wake.set()
+        await self._look_ahead(connection)
 
     async def _read(self, connection: Any, wanted: Wanted) -> None:
-        """Read every set that is to run, and those that may be next."""
+        """Read every set that is to run."""
         self._retry_at = time.monotonic() + RETRY_SECONDS
         known = {} if self._order is None else self._order.sets
         sets: dict[str, RuleSetFiles] = {}
@@ -157,22 +159,29 @@ class Deployed:
                 sets[version] = known.get(version) or await read_files(connection, version)
             except Refused as refused:
                 unread[version] = str(refused)
-        self._likely = []
-        for version in await read_likely(connection, LIKELY):
-            if version not in sets and not self._loader.has(version):
-                with contextlib.suppress(Refused):
-                    self._likely.append(await read_files(connection, version))
         self._stopped = wanted.stopped
         self._order = _Order(wanted, sets, unread)
 
+    async def _look_ahead(self, connection: Any) -> None:
+        """Read what may be wanted next, once, so that it is loaded when it is."""
+        for version in await read_likely(connection, LIKELY):
+            if version not in self._seen and not self._loader.has(version):
+                self._seen.add(version)
+                with contextlib.suppress(Refused):
+                    self._likely.append(await read_files(connection, version))
+                self._wake.set()
+
     async def _keep_building(self) -> None:
         """Build what was read last; then load what may be wanted next."""
+        built: _Order | None = None
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
-                await self._build()
-                while self._likely and not self._wake.is_set():
+                if self._order is not built:
+                    built = self._order
+                    await self._build()
+                while self._likely and self._order is built:
                     with contextlib.suppress(RulesError, FeatureError):
                         await self._loader.ruling(self._likely.pop(0))
             except Exception:  # whatever it is, what decides goes on
@@ -243,11 +252,11 @@ class Deployed:
         self._use(brain)
 
     def _say(self, problems: Sequence[str]) -> None:
-        if tuple(problems) != self._problems:
-            for problem in problems:
+        for problem in problems:
+            if problem not in self._problems:
                 log.error("rules: %s", problem)
-            if not problems:
-                log.warning("rules: all that is deployed runs")
+        if self._problems and not problems:
+            log.warning("rules: all that is deployed runs")
         self._problems = tuple(problems)
 
     async def _start_alone(self) -> Brain:
@@ -287,7 +296,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, ContentError):
         first = error.diagnostics[0]
         where = f"{first.file} line {first.line} ({first.code})"
-        return f"{len(error.diagnostics)} problems, the first in {where}"
+        return f"problems found: {len(error.diagnostics)}, the first in {where}"
     if isinstance(error, CatalogError):
-        return f"its series have {len(error.problems)} problems"
+        return f"problems found in its series: {len(error.problems)}"
     return type(error).__name__

@@ -1,0 +1,157 @@
+"""What is deployed runs, soon and whole; what cannot run leaves what does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from rules.files import RuleSetFiles
+from service.bootstrap import bootstrap
+from service.embedded import EmbeddedServers
+from tests.deploying import approved, deploy, pack_of, set_of, stop
+from tests.events import event
+from tests.running import Here, entries, service_here, settings_on
+
+SOON_SECONDS = 1.0
+
+
+@pytest.fixture
+def first() -> RuleSetFiles:
+    """The set that a service of these tests begins with."""
+    return set_of(pack_of("mark-0"))
+
+
+@pytest.fixture
+async def here(
+    servers: EmbeddedServers,
+    tmp_path: Path,
+    fresh_postgres_url: str,
+    fresh_valkey_url: str,
+    first: RuleSetFiles,
+) -> AsyncIterator[Here]:
+    """A service on stores of its own that begins with `first`."""
+    async with service_here(own_settings(servers, tmp_path, first, fresh_postgres_url)) as running:
+        yield running
+
+
+def own_settings(
+    servers: EmbeddedServers, base: Path, first: RuleSetFiles, postgres_url: str
+) -> Any:
+    """Settings of a service with a database of its own."""
+    first.write(base / "first")
+    settings = settings_on(servers, base, patient_ms=10_000, rules_dir=base / "first")
+    return settings.model_copy(
+        update={"postgres": settings.postgres.model_copy(update={"url": postgres_url})}
+    )
+
+
+@pytest.fixture
+async def database(fresh_postgres_url: str) -> AsyncIterator[Any]:
+    """A connection to the service's database."""
+    connection = await asyncpg.connect(fresh_postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for what must come."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def rules_of(here: Here) -> tuple[bool, str]:
+    """What `/readyz` says of the rules."""
+    state = (await here.client.get("/readyz")).json["resources"]["rules"]
+    return state["ok"], state["detail"]
+
+
+async def test_the_first_start_imports_the_files_on_the_record(
+    here: Here, first: RuleSetFiles
+) -> None:
+    """A service on an empty database decides with the files, and the ledger says who put them."""
+    answer = (await here.client.score(event("checkout"))).json
+    assert answer["versions"]["rule_set"] == first.version
+    assert [hit["rule_id"] for hit in answer["rule_hits"]] == ["mark-0"]
+    assert "rules.first" in [entry.type for entry in await entries(here.settings)]
+
+
+async def test_what_is_activated_decides_within_a_second(here: Here, database: Any) -> None:
+    """An activation, and the rollback of it, decide within a second of their commit."""
+    second = set_of(pack_of("mark-1", outcome="decline"))
+    await approved(database, second)
+    before = here.runtime.brain.live.version
+    for action, version in (("activate", second.version), ("rollback", before)):
+        files = second if action == "activate" else set_of(pack_of("mark-0"))
+        await deploy(database, action, files)
+        committed = time.monotonic()
+        await until(lambda wanted=version: here.runtime.brain.live.version == wanted)  # type: ignore[misc]
+        assert time.monotonic() - committed < SOON_SECONDS
+        answer = (await here.client.score(event("checkout"))).json
+        assert answer["versions"]["rule_set"] == version
+
+
+async def test_what_cannot_be_used_leaves_the_old_set_live(here: Here, database: Any) -> None:
+    """A set that does not compile here changes no decision, and `/readyz` says so until it goes."""
+    before = here.runtime.brain.live.version
+    broken = set_of(pack_of("mark-1", when="no.such.fact == 1"))
+    await approved(database, broken)
+    await deploy(database, "activate", broken)
+    await until(lambda: bool(here.runtime.deployed.problems))
+    assert (await here.client.score(event("checkout"))).json["versions"]["rule_set"] == before
+    is_ok, detail = await rules_of(here)
+    assert not is_ok
+    assert f"live {broken.version[:16]} is not used: problems found: 1" in detail
+    assert "no.such.fact" not in detail
+    await deploy(database, "rollback", set_of(pack_of("mark-0")))
+    await until(lambda: not here.runtime.deployed.problems)
+    assert (await rules_of(here))[0]
+
+
+async def test_a_stop_takes_the_effect_within_a_second_and_lapses(
+    here: Here, database: Any
+) -> None:
+    """A stopped rule is recorded as stopped and has no effect, until nobody confirmed in time."""
+    assert (await here.client.score(event("checkout"))).json["outcome"] == "review"
+    await stop(database, "mark-0", seconds=3)
+    stopped = time.monotonic()
+    await until(lambda: bool(here.runtime.brain.stopped))
+    assert time.monotonic() - stopped < SOON_SECONDS
+    answer = (await here.client.score(event("checkout"))).json
+    assert answer["outcome"] == "approve"
+    assert answer["rule_hits"] == [
+        {"rule_id": "mark-0", "status": "hit", "outcome": "review", "mode": "stopped"}
+    ]
+    await until(lambda: not here.runtime.brain.stopped)
+    assert 2.5 < time.monotonic() - stopped < 3 + SOON_SECONDS
+    assert (await here.client.score(event("checkout"))).json["outcome"] == "review"
+
+
+async def test_a_start_without_postgres_decides_with_what_ran_last(
+    tmp_path: Path, first: RuleSetFiles
+) -> None:
+    """A worker that starts while PostgreSQL is away takes the copy of what was deployed."""
+    second = set_of(pack_of("mark-1"))
+    with EmbeddedServers.start(tmp_path / "servers") as own:
+        assert own.postgres is not None
+        first.write(tmp_path / "first")
+        settings = settings_on(own, tmp_path, patient_ms=10_000, rules_dir=tmp_path / "first")
+        async with service_here(settings) as here:
+            connection = await asyncpg.connect(settings.postgres.url)
+            await approved(connection, second)
+            await deploy(connection, "activate", second)
+            await stop(connection, "mark-1")
+            await connection.close()
+            await until(lambda: bool(here.runtime.brain.stopped))
+            cache = settings.var / "rules" / "deployed.json"
+            await until(lambda: '"stopped": [\n    "mark-1"' in cache.read_text())
+        own.postgres.kill()
+        async with bootstrap(settings) as runtime:
+            assert runtime.brain.live.version == second.version
+            assert runtime.brain.stopped == {"mark-1"}
