@@ -19,6 +19,7 @@ from service.cli.features import features_app
 from service.cli.geo import geo_app
 from service.cli.keys import keys_app
 from service.cli.ledger import ledger_app
+from service.cli.lists import lists_app
 from service.cli.people import people_app
 from service.cli.rules import rules_app
 from service.cli.serve import serve
@@ -59,12 +60,15 @@ def build_app(words: Sequence[str]) -> typer.Typer:
     app.add_typer(keys_app, name="keys")
     app.add_typer(people_app, name="people")
     app.add_typer(rules_app, name="rules")
+    app.add_typer(lists_app, name="lists")
     app.add_typer(ledger_app, name="ledger")
     app.add_typer(config_app, name="config")
     app.add_typer(geo_app, name="geo")
     app.add_typer(features_app(words), name="features")
     called = next((word for word in words if not word.startswith("-")), None)
-    built_in = {"serve", "keys", "people", "rules", "ledger", "config", "geo", "features"}
+    built_in = {
+        "serve", "keys", "people", "rules", "lists", "ledger", "config", "geo", "features",
+    }  # fmt: skip
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
         if called == entry.name:
             add_command(app, entry.name, entry.load())
