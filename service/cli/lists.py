@@ -131,7 +131,7 @@ def remove(
 
 
 @lists_app.command("test")
-def test(
+def look_up(
     entities: Entities = None,
     url: Url = None,
     key: Key = "",
@@ -158,7 +158,7 @@ def test(
 
 
 @lists_app.command("import")
-def import_(
+def import_(  # noqa: PLR0913 - options of a command
     name: Name,
     file: Annotated[
         Path,
