@@ -6,14 +6,17 @@ either compiled or comes back with every problem, each with a line, a column and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cel_expr_python import cel
 
+from rules import limits
+from rules.cel_cost import NO_WORK, Work, count
 from rules.cel_lists import IN_LIST, ListCall, list_calls, rewritten
-from rules.cel_names import names_in, position
+from rules.cel_names import deepest_bracket, names_in, position
 from rules.cel_problems import KNOWN, ExpressionProblem, explain
+from rules.cel_tree import tree_of
 from rules.listed import Listed
 
 _TYPES: dict[str, Any] = {
@@ -24,6 +27,9 @@ _TYPES: dict[str, Any] = {
 }
 
 
+# A fact of compiled lists only: expressions are written in an environment without it.
+SWITCHES = "rules_switched_on"
+
 _TEXT = cel.Type.STRING
 # Declared and never called: expressions are evaluated with a fact in its place.
 _FUNCTIONS = [
@@ -31,6 +37,9 @@ _FUNCTIONS = [
         IN_LIST, [cel.Overload(IN_LIST, return_type=cel.Type.BOOL, parameters=[_TEXT, _TEXT])]
     )
 ]
+
+
+_TOO_DEEP = ExpressionProblem(1, 1, "cel-too-deep", "the expression is nested too deeply")
 
 
 class Language:
@@ -66,10 +75,19 @@ class Language:
 
     def _environment(self) -> Any:
         variables = {name: _TYPES[kind] for name, kind in self.fact_types.items()}
+        self._lists = cel.NewEnv(
+            variables={**variables, SWITCHES: cel.Type.List(cel.Type.BOOL)}, functions=_FUNCTIONS
+        )
         return cel.NewEnv(variables=variables, functions=_FUNCTIONS)
 
     def compile(self, source: str) -> tuple[Any, list[ExpressionProblem]]:
-        """Return the compiled boolean expression, or None and every problem."""
+        """Return the compiled boolean expression, or None and every problem.
+
+        What compiles ends within `limits.MAX_COST` steps on any facts.
+        """
+        too_large = _too_large(source)
+        if too_large is not None:
+            return None, [too_large]
         problems = [
             ExpressionProblem(
                 *position(source, name.start),
@@ -90,9 +108,8 @@ class Language:
             return None, problems
         self.declare([source])
         try:
-            expression = self._env.compile(source)
-            if calls:
-                expression = self._env.compile(rewritten(source, calls))
+            asked = self._env.compile(source)
+            expression = self._env.compile(rewritten(source, calls)) if calls else asked
         except RuntimeError as error:  # the runtime's only kind of error here
             return None, explain(source, str(error), self.fact_types)
         except (ValueError, TypeError):
@@ -101,26 +118,49 @@ class Language:
         if kind != cel.Type.BOOL:
             message = f"the expression gives {kind.name().lower()}, not bool"
             return None, [ExpressionProblem(1, 1, "cel-not-bool", message, "compare it")]
-        return expression, []
+        problems = self._work(source, asked)[1]
+        return (None, problems) if problems else (expression, [])
+
+    def work(self, source: str) -> Work:
+        """Return the worst case of an expression that compiles."""
+        return self._work(source, self._env.compile(source))[0]
+
+    def _work(self, source: str, expression: Any) -> tuple[Work, list[ExpressionProblem]]:
+        tree = tree_of(expression)
+        return (NO_WORK, [_TOO_DEEP]) if tree is None else count(source, tree, self.fact_types)
 
     def rewritten(self, source: str) -> str:
         """Return an expression that compiles as it is evaluated: with facts in place of lists."""
         return rewritten(source, [c for c in list_calls(source) if isinstance(c, ListCall)])
 
-    def compile_list(self, sources: list[str]) -> Any:
-        """Return the list of these boolean expressions as one expression, or None.
+    def compile_list(self, sources: Sequence[str], switches: Sequence[int] | None = None) -> Any:
+        """Return the list of these boolean expressions as one expression, ready to run, or None.
 
-        Each must compile by itself. A line break ends a comment that an expression may end with.
-        None when the whole is too much for the runtime, which the parts are not.
+        Each must compile by itself. With `switches`, an expression counts as false and is not
+        evaluated where the bool at that place of the fact `SWITCHES` is false. None when the whole
+        is too much for the runtime, which the parts are not.
         """
+        # A line break ends a comment that an expression may end with.
+        parts = [f"({source}\n)" for source in sources]
+        if switches is not None:
+            parts = [
+                f"{SWITCHES}[{at}] && {part}" for at, part in zip(switches, parts, strict=True)
+            ]
         try:
-            return self._env.compile("[" + ",".join(f"({source}\n)" for source in sources) + "]")
+            expression = self._lists.compile(f"[{','.join(parts)}]")
+            expression.eval(self._lists.Activation({}))  # the first evaluation plans the program
         except RuntimeError:
             return None
+        return expression
+
+    def switches(self, on: Sequence[bool]) -> Any:
+        """Return the value of the fact `SWITCHES`, converted once for many activations."""
+        activation = self._lists.Activation({SWITCHES: list(on)})
+        return self._lists.compile(SWITCHES).eval(activation)
 
     def activation(self, facts: Mapping[str, Any]) -> Any:
         """Return the facts in the runtime's form, to be shared by several evaluations."""
-        return self._env.Activation(facts)
+        return self._lists.Activation(facts)
 
     def facts_used(self, source: str) -> frozenset[str]:
         """Return the declared names that an expression may read."""
@@ -129,11 +169,25 @@ class Language:
             if name.is_member:
                 continue
             parts = name.text.split(".")
-            for count in range(1, len(parts) + 1):
-                prefix = ".".join(parts[:count])
+            for length in range(1, len(parts) + 1):
+                prefix = ".".join(parts[:length])
                 if prefix in self.fact_types:
                     used.add(prefix)
         return frozenset(used)
+
+
+def _too_large(source: str) -> ExpressionProblem | None:
+    """Return what the runtime should not even be asked to read."""
+    hint = "split the rule, or use a list or a decision table"
+    if len(source) > limits.MAX_EXPRESSION_CHARACTERS:
+        allowed = f"{limits.MAX_EXPRESSION_CHARACTERS:,} are allowed"
+        message = f"the expression has {len(source):,} characters; {allowed}"
+        return ExpressionProblem(1, 1, "cel-too-long", message, hint)
+    depth, at = deepest_bracket(source)
+    if depth > limits.MAX_NESTING:
+        message = f"brackets within each other, {depth} deep; {limits.MAX_NESTING} are allowed"
+        return ExpressionProblem(*position(source, at), "cel-too-deep", message, hint)
+    return None
 
 
 def _may_be_unstated(name: str) -> bool:

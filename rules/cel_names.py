@@ -72,3 +72,22 @@ def literal_spans(source: str) -> Iterator[tuple[int, int]]:
     for token in _TOKEN.finditer(source):
         if token.lastgroup in ("comment", "string", "raw", "quoted"):
             yield token.start(), token.end()
+
+
+def deepest_bracket(source: str) -> tuple[int, int]:
+    """Return how many brackets stand open at the deepest place, and its offset.
+
+    >>> deepest_bracket("a || (b && ([1].size() > 0)) // (((((")
+    (3, 12)
+    """
+    depth, deepest, at = 0, 0, 0
+    for token in _TOKEN.finditer(source):
+        if token.lastgroup != "other":
+            continue
+        if token.group() in "([{":
+            depth += 1
+            if depth > deepest:
+                deepest, at = depth, token.start()
+        elif token.group() in ")]}":
+            depth -= 1
+    return deepest, at

@@ -17,7 +17,7 @@ from rules.cel_names import position
 from rules.cel_problems import KNOWN
 from rules.diagnostic import Diagnostic, did_you_mean, render
 from rules.document import Node
-from rules.engine import compile_rule
+from rules.engine import compile_rule, too_costly
 from rules.errors import RuleSetInvalid
 from rules.examples import ExampleRun, run_examples
 from rules.files import POLICY, REASONS, RuleSetFiles
@@ -66,6 +66,7 @@ def check_files(
             problems += _check_availability(result, available or {})
         else:
             problems += result
+    problems += too_costly(one for one in compiled if one.rule.mode != "off")
     problems += _check_examples(compiled, language)
     return sorted(set(problems))
 

@@ -1,17 +1,16 @@
 """Which rules hit this event?
 
 Invariant: `Engine.evaluate` is total (no input raises) and its results are those of evaluating
-every rule by itself, one after the other; how it gets them is only a matter of speed.
+every rule by itself, one after the other; how it gets them is only a matter of speed. Everything is
+compiled when the engine is made.
 
-Measured for 45 rules over 120 facts: one evaluation per rule 196 us, all as one CEL list
-62 us, of which 41 us convert the facts, so only facts that the rules use are passed. One error
-spoils a whole list, so lists are compiled for the facts that are missing (see `rules.batch`).
+Converting facts to CEL costs 0.2 us each, so only facts that the rules use are passed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from rules.cel import Language
 from rules.decision import HitStatus, RuleHit
 from rules.diagnostic import Diagnostic
 from rules.errors import RuleSetInvalid
+from rules.limits import MAX_COST_OF_EVENT_TYPE
 from rules.listed import Listed
 from rules.rule import Rule
 from rules.ruleset import RuleSet
@@ -28,8 +28,17 @@ from rules.ruleset import RuleSet
 class Engine:
     """Evaluates a rule set on facts of declared types (name -> int, double, bool or string)."""
 
-    def __init__(self, ruleset: RuleSet, fact_types: Mapping[str, str]) -> None:
-        """Compile every rule that is not off; raise RuleSetInvalid with every CEL problem."""
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        fact_types: Mapping[str, str],
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Compile every rule that is not off; raise RuleSetInvalid with every CEL problem.
+
+        Compiling holds the interpreter's lock: in a thread beside a loop that decides, `pause` is
+        where to let go of it (`time.sleep`). It is called about once a millisecond.
+        """
         self.ruleset = ruleset
         language = Language(fact_types)
         language.declare(rule.when for rule in ruleset.rules)
@@ -41,6 +50,7 @@ class Engine:
                 compiled.append(found)
             else:
                 problems += found
+            pause()
         if problems:
             raise RuleSetInvalid(problems)
         running = [rule for rule in compiled if rule.rule.mode != "off"]
@@ -48,10 +58,12 @@ class Engine:
         self.listed: tuple[Listed, ...] = tuple(
             listed for listed in language.listed if listed.fact in used
         )
-        types = {kind for rule in running for kind in rule.rule.event_types}
+        by_type = _by_type(running)
+        problems = list(too_costly(running))
+        if problems:
+            raise RuleSetInvalid(problems)
         self._timelines = {
-            kind: _Timeline(language, [r for r in running if kind in r.rule.event_types])
-            for kind in types
+            kind: _Timeline(language, rules, pause) for kind, rules in by_type.items()
         }
 
     def evaluate(
@@ -65,7 +77,7 @@ class Engine:
         """
         try:
             timeline = self._timelines.get(event_type)
-            return timeline.batch_at(at).evaluate(facts) if timeline is not None else []
+            return timeline.batch.evaluate(facts, timeline.period_at(at)) if timeline else []
         except Exception:  # noqa: BLE001 - total by contract: facts may be any object at all
             return self._all_failed(event_type)
 
@@ -75,7 +87,9 @@ class Engine:
         """Return what `evaluate` returns, by the plainest way: the oracle of its tests."""
         try:
             timeline = self._timelines.get(event_type)
-            return timeline.batch_at(at).evaluate_one_by_one(facts) if timeline else []
+            if timeline is None:
+                return []
+            return timeline.batch.evaluate_one_by_one(facts, timeline.period_at(at))
         except Exception:  # noqa: BLE001 - as above
             return self._all_failed(event_type)
 
@@ -86,25 +100,48 @@ class Engine:
 
 
 class _Timeline:
-    """An event type's rules, in one batch for each stretch of time between validity changes."""
+    """An event type's rules, and which of them sleep between any two changes of validity."""
 
-    def __init__(self, language: Language, rules: Sequence[CompiledRule]) -> None:
+    def __init__(
+        self, language: Language, rules: Sequence[CompiledRule], pause: Callable[[], None]
+    ) -> None:
         self.rules = rules
         edges = {edge for r in rules for edge in (r.rule.valid_from, r.rule.valid_until) if edge}
         self._edges = sorted(edges)
-        starts = [datetime.min.replace(tzinfo=UTC), *self._edges]
-        self._always = Batch(language, rules)
-        self._batches = (
-            [Batch(language, [r for r in rules if r.rule.is_valid_at(start)]) for start in starts]
-            if edges
-            else [self._always]
-        )
+        starts = [datetime.min.replace(tzinfo=UTC), *self._edges] if edges else []
+        asleep = [
+            [i for i, r in enumerate(rules) if not r.rule.is_valid_at(start)] for start in starts
+        ]
+        self.batch = Batch(language, rules, [(), *asleep]).compile(pause)
 
-    def batch_at(self, at: datetime | None) -> Batch:
+    def period_at(self, at: datetime | None) -> int:
+        """Return the batch's period; 0, in which no rule sleeps, without a time."""
         if at is None or not self._edges:
-            return self._always
+            return 0
         moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-        return self._batches[bisect_right(self._edges, moment)]
+        return 1 + bisect_right(self._edges, moment)
+
+
+def too_costly(rules: Iterable[CompiledRule]) -> Iterator[Diagnostic]:
+    """Yield the costliest rule of each event type whose rules together may take too long."""
+    for event_type, alike in _by_type(rules).items():
+        steps = sum(one.work.steps for one in alike)
+        if steps > MAX_COST_OF_EVENT_TYPE:
+            worst = max(alike, key=lambda one: one.work.steps)
+            message = (
+                f"the rules for '{event_type}' may take {steps:,} steps together;"
+                f" {MAX_COST_OF_EVENT_TYPE:,} are allowed"
+            )
+            hint = f"this one may take {worst.work.steps:,}, the most of them"
+            yield worst.rule.diagnose((1, 1), "cel-costly", message, hint)
+
+
+def _by_type(rules: Iterable[CompiledRule]) -> dict[str, list[CompiledRule]]:
+    found: dict[str, list[CompiledRule]] = {}
+    for one in rules:
+        for event_type in dict.fromkeys(one.rule.event_types):
+            found.setdefault(event_type, []).append(one)
+    return found
 
 
 def compile_rule(language: Language, rule: Rule) -> CompiledRule | list[Diagnostic]:
@@ -115,6 +152,7 @@ def compile_rule(language: Language, rule: Rule) -> CompiledRule | list[Diagnost
             rule=rule,
             expression=expression,
             names=tuple(sorted(language.facts_used(rule.when))),
+            work=language.work(rule.when),
             hit=_result(rule, HitStatus.HIT),
             unknown=_result(rule, HitStatus.UNKNOWN),
             error=_result(rule, HitStatus.ERROR),

@@ -6,7 +6,7 @@ Invariant: a ruling that was made evaluates and settles every event without rais
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rules.engine import Engine
@@ -26,11 +26,19 @@ class Ruling:
     reasons: Reasons
 
     @classmethod
-    def load(cls, files: RuleSetFiles, fact_types: Mapping[str, str]) -> Ruling:
-        """Compile a rule set for facts of these types; raise `ContentError` for what is wrong."""
+    def load(
+        cls,
+        files: RuleSetFiles,
+        fact_types: Mapping[str, str],
+        pause: Callable[[], None] = lambda: None,
+    ) -> Ruling:
+        """Compile a rule set for facts of these types; raise `ContentError` for what is wrong.
+
+        `pause` is called about once a millisecond while rules are compiled: see `Engine`.
+        """
         return cls(
             version=files.version,
-            engine=Engine(RuleSet.parse(files.packs, files.tables), fact_types),
+            engine=Engine(RuleSet.parse(files.packs, files.tables), fact_types, pause),
             policy=Policy.parse(POLICY, files.texts[POLICY]),
             reasons=Reasons.parse(REASONS, files.texts[REASONS]),
         )
