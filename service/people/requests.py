@@ -21,14 +21,16 @@ State = Literal["open", "lapsed", "approved", "refused", "withdrawn"]
 # `lapsed`: the person's roles, or those of who asked, are not what they were. An approval would be
 # refused (see people_decided in the migration).
 _QUERY = """
-    SELECT r.*, d.decision, d.actor, d.decided_at,
-        d.id IS NULL AND (
-            r.base IS DISTINCT FROM (SELECT request_id FROM person_grant WHERE person = r.person)
-            OR NOT people_is_admin(r.requested_by)
-        ) AS is_lapsed
-    FROM role_request r LEFT JOIN role_decision d ON d.request_id = r.id
-    WHERE ($1::bigint IS NULL OR r.id = $1) AND (d.id IS NULL OR NOT $2)
-    ORDER BY r.id DESC LIMIT $3
+    WITH request AS (
+        SELECT r.*, d.actor, d.decided_at, coalesce(d.decision, CASE
+            WHEN r.base IS NOT DISTINCT FROM
+                    (SELECT request_id FROM person_grant WHERE person = r.person)
+                AND people_is_admin(r.requested_by)
+            THEN 'open' ELSE 'lapsed' END) AS state
+        FROM role_request r LEFT JOIN role_decision d ON d.request_id = r.id
+        WHERE $1::bigint IS NULL OR r.id = $1
+    )
+    SELECT * FROM request WHERE state = 'open' OR NOT $2 ORDER BY id DESC LIMIT $3
 """
 
 
@@ -121,7 +123,7 @@ def _from_row(row: Any) -> RoleRequest:
         reason=row["reason"],
         requested_by=row["requested_by"],
         requested_at=row["requested_at"],
-        state=row["decision"] or ("lapsed" if row["is_lapsed"] else "open"),
+        state=row["state"],
         decided_by=row["actor"],
         decided_at=row["decided_at"],
     )
