@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from rules.files import SHIPPED, RuleSetFiles
 from service.rule_sets.parts import parts_of
@@ -67,12 +67,7 @@ async def approved(connection: Any, files: RuleSetFiles) -> None:
             parts=parts_of(files),
         )
     check = await checked(connection, files)
-    backtest = uuid4()
-    await connection.execute(
-        "INSERT INTO backtest (id, version, baseline, catalog, request, state, result, actor) "
-        "VALUES ($1, $2, $3, $4, '{}', 'done', '{}', $5)",
-        backtest, files.version, running.live, CATALOG, AUTHOR,
-    )  # fmt: skip
+    backtest = await backtested(connection, files.version, running.live)
     submission = await connection.fetchval(
         "INSERT INTO rule_set_submission (version, check_id, backtest_id, baseline, actor) "
         "VALUES ($1, $2, $3, $4, $5) RETURNING id",
@@ -82,6 +77,21 @@ async def approved(connection: Any, files: RuleSetFiles) -> None:
         "INSERT INTO rule_set_approval (submission_id, version, actor) VALUES ($1, $2, $3)",
         submission, files.version, APPROVER,
     )  # fmt: skip
+
+
+async def backtested(connection: Any, version: str, baseline: str) -> UUID:
+    """Record a backtest that was made and is done."""
+    backtest = uuid4()
+    await connection.execute(
+        "INSERT INTO backtest (id, version, baseline, catalog, request, state, actor) "
+        "VALUES ($1, $2, $3, $4, '{}', 'queued', $5)",
+        backtest, version, baseline, CATALOG, AUTHOR,
+    )  # fmt: skip
+    await connection.execute("UPDATE backtest SET state = 'running' WHERE id = $1", backtest)
+    await connection.execute(
+        "UPDATE backtest SET state = 'done', result = '{}' WHERE id = $1", backtest
+    )
+    return backtest
 
 
 async def checked(connection: Any, files: RuleSetFiles) -> int:

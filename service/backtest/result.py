@@ -6,9 +6,12 @@ it, so that erasing a person leaves nothing behind here. Amounts are base curren
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 from service.backtest.order import FactsTable, Order, Recorded
 from service.backtest.part import PartResult
@@ -52,6 +55,11 @@ def result_of(order: Order, sides: Sides, found: PartResult, seconds: float) -> 
         "replay": {"compared": tally.replayed, "equal": tally.replayed_equal},
         "notes": _notes(sides, found),
     }
+
+
+def digest_of(result: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a result, whatever order its keys are in: the ledger keeps it."""
+    return hashlib.sha256(orjson.dumps(result, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _named(version: str, rules: Sequence[Any]) -> dict[str, Any]:
