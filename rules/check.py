@@ -22,7 +22,7 @@ from rules.errors import RuleSetInvalid
 from rules.examples import ExampleRun, run_examples
 from rules.files import POLICY, REASONS, RuleSetFiles
 from rules.limits import MAX_BYTES, MAX_EXAMPLES_OF_RULE, MAX_LISTED, MAX_RULES
-from rules.pack import parse_packs
+from rules.pack import read_packs
 from rules.policy_file import event_type_places, read_policy
 from rules.reasons import ReasonText, read_reasons
 from rules.rule import Rule
@@ -51,8 +51,9 @@ def check_files(
     for name, place in event_type_places(POLICY, files.texts[POLICY]).items():
         if name not in event_types:
             problems.append(_unknown_type(place, name, event_types))
-    rules, found = parse_packs(files.packs, files.tables)
-    problems += found
+    packs = read_packs(files.packs, files.tables)
+    rules = packs.rules
+    problems += packs.problems
     problems += _check_size(files, rules)
     language = Language(fact_types)
     language.declare(rule.when for rule in rules)
@@ -97,7 +98,8 @@ def examples_of(files: RuleSetFiles, fact_types: Mapping[str, str]) -> list[Exam
 
     Raises `RuleSetInvalid` with what does not.
     """
-    rules, problems = parse_packs(files.packs, files.tables)
+    packs = read_packs(files.packs, files.tables)
+    rules, problems = packs.rules, packs.problems
     language = Language(fact_types)
     language.declare(rule.when for rule in rules)
     compiled: list[CompiledRule] = []

@@ -1,6 +1,7 @@
 """What can go wrong while rules, policy and reasons are loaded?
 
-Invariant: only loading (and tuning a parameter) fails. Evaluating and settling are total and raise nothing.
+Invariant: only loading, and tuning a parameter, fails. Evaluating and settling are total and
+raise nothing.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ EXAMPLE_KEYS = ("facts", "expect", "note")
 EXPECTATIONS = ("hit", "no_hit", "unknown", "error")
 # The facts that a scope asks for, and which key of a rule lists their values.
 SCOPES = {"business_lines": "event.business_line", "regions": "event.region"}
+OF_CHALLENGES = ("step_up", "delay_seconds")
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
@@ -86,7 +87,7 @@ def read_rule(node: Node, pack: Pack, problems: list[Diagnostic]) -> Rule | None
     check_combination(reader, outcome, terms)
     declared = read_declared(reader, pack)
     used: dict[str, Parameter] = {}
-    examples = _examples(part.get("examples"), problems)
+    examples = read_examples(part.get("examples"), EXPECTATIONS, problems)
     if not reader.text("when", ""):
         return None
     condition = filled(part["when"], declared, used, problems)
@@ -165,17 +166,23 @@ def scoped(condition: Written, part: Mapping[str, Node], terms: Terms) -> Writte
     before: list[Written] = []
     for key, fact in SCOPES.items():
         values = getattr(terms, key)
-        if values:
+        if values and key in part:
             listed = ", ".join(literal_of(value) for value in values)
             text = f"known.{fact} && {fact} in [{listed}] && "
             before.append(Written.of(text, part[key]))
     if not before:
         return condition
+    return Written.joined([*before, bracketed(condition)])
+
+
+def bracketed(condition: Written) -> Written:
+    """Return a condition in brackets; a line break ends a comment that it may end with."""
     last = condition.pieces[-1]
     end = last.at + len(last.text) if last.is_copied else last.at
-    # The line break ends a comment that the condition may end with.
-    closing = Written.of("\n)", last.node, end)
-    return Written.joined([*before, Written.of("(", last.node), condition, closing])
+    closing = "\n)" if "//" in condition.text else ")"
+    return Written.joined(
+        [Written.of("(", condition.pieces[0].node), condition, Written.of(closing, last.node, end)]
+    )
 
 
 def check_combination(reader: Reader, outcome: str, terms: Terms) -> None:
@@ -204,7 +211,14 @@ def _threshold(node: Node | None, problems: list[Diagnostic]) -> Threshold:
     return Threshold(reader.text("source", ""), reader.text("false_alarms", ""))
 
 
-def _examples(node: Node | None, problems: list[Diagnostic]) -> tuple[Example, ...]:
+def read_examples(
+    node: Node | None,
+    answers: tuple[str, ...],
+    problems: list[Diagnostic],
+    *,
+    is_combined: bool = False,
+) -> tuple[Example, ...]:
+    """Return examples that expect one of these answers, or several of them (`first, second`)."""
     if node is None:
         return ()
     if not isinstance(node.value, list):
@@ -216,7 +230,9 @@ def _examples(node: Node | None, problems: list[Diagnostic]) -> tuple[Example, .
         if not part:
             continue
         reader = Reader(part, item, problems)
-        expect = reader.one_of("expect", EXPECTATIONS, "")
+        words = reader.text("expect", "").split(", ") if is_combined else []
+        is_known = words != [""] and words and set(words).issubset(answers)
+        expect = ", ".join(words) if is_known else reader.one_of("expect", answers, "")
         if "expect" not in part:
             problems.append(item.diagnose("missing-key", "the example has no 'expect'"))
         facts = part.get("facts")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rules.diagnostic import Diagnostic
 from rules.errors import RuleSetInvalid
-from rules.pack import parse_packs
+from rules.pack import read_packs
 from rules.rule import Rule
 
 
@@ -44,10 +44,10 @@ class RuleSet:
 
         Raises RuleSetInvalid with every problem.
         """
-        rules, problems = parse_packs(packs, tables)
-        if problems:
-            raise RuleSetInvalid(problems)
-        return cls.of(rules)
+        found = read_packs(packs, tables)
+        if found.problems:
+            raise RuleSetInvalid(found.problems)
+        return cls.of(found.rules)
 
     @classmethod
     def load(cls, directory: Path) -> RuleSet:

@@ -13,7 +13,7 @@ from rules.diagnostic import did_you_mean
 from rules.document import Node
 from rules.errors import ParameterRefused
 from rules.files import RuleSetFiles
-from rules.pack import parse_packs
+from rules.pack import read_packs
 from rules.parameters import Parameter, Value, literal_of, quoted
 from rules.rule import Rule
 
@@ -47,7 +47,7 @@ def set_parameter(files: RuleSetFiles, rule_id: str, name: str, value: Value) ->
 
 def parameter_of(files: RuleSetFiles, rule_id: str, name: str) -> Parameter:
     """Return a parameter of a rule, a table or a card; raise `ParameterRefused`."""
-    rules, _ = parse_packs(files.packs, files.tables)
+    rules = read_packs(files.packs, files.tables).rules
     named = [rule for rule in rules if rule_id in (rule.id, rule.made_by)]
     if not named:
         hint = did_you_mean(rule_id, [rule.id for rule in rules])
