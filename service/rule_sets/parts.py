@@ -11,7 +11,7 @@ import hashlib
 import json
 
 from rules.files import RuleSetFiles
-from rules.pack import parse_packs
+from rules.pack import read_packs
 from rules.rule import Rule
 
 RULE = "rule:"
@@ -30,7 +30,7 @@ def parts_of(files: RuleSetFiles) -> dict[str, str]:
 
 def read_rules(files: RuleSetFiles) -> dict[str, Rule]:
     """Return id -> rule of every rule that can be read, whatever else is wrong with the files."""
-    rules, _ = parse_packs(files.packs, files.tables)
+    rules = read_packs(files.packs, files.tables).rules
     return {rule.id: rule for rule in rules}
 
 
