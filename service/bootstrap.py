@@ -47,6 +47,8 @@ from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
+from service.rule_sets.examiner import Examiner
+from service.rule_sets.stopping import STOPS_DUE, Lapses
 from service.runtime import Runtime
 from service.scorer import Scorer
 from service.secrets_files import SecretKeys, read_keys
@@ -145,7 +147,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         )
         token_key = TokenKey(keys.tag)
         lists = Lists()
-        shadow = ShadowQueue()
+        shadow = await stack.enter_async_context(ShadowQueue(brain, dsn, lists, metrics))
         decider = Decider(
             brain=brain,
             knowledge=Knowledge(
@@ -169,19 +171,23 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         def use(brain: Brain) -> None:
             completeness.declare(brain.catalog)
             decider.use(brain)
+            shadow.use(brain)
 
         deployed.use_with(use)
         await stack.enter_async_context(deployed)
         changes = Changes(dsn)
         changes.follow(RULES_CHANGED, deployed.refresh)
         await stack.enter_async_context(changes)
+        changes.follow(STOPS_DUE, Lapses(actions).refresh)
         changes.follow(LISTS_CHANGED, lists.refresh)
         await lists.first_read(LISTS_SECONDS)
         yield Runtime(
             settings=settings,
             changes=changes,
             actions=actions,
+            examiner=Examiner(parts.catalog, settings.catalog or DEFAULT_PATH, parts.code),
             deployed=deployed,
+            shadow=shadow,
             decider=decider,
             api_keys=api_keys,
             record=record,

@@ -68,6 +68,21 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.shadow_done = Counter(
+            "touchstone_shadow_decisions",
+            "Decisions that the rule sets in shadow were asked about.",
+            registry=registry,
+        )
+        self.shadow_dropped = Counter(
+            "touchstone_shadow_dropped",
+            "Decisions that they were not asked about: the queue was full, or their process ended.",
+            registry=registry,
+        )
+        self.shadow_errors = Counter(
+            "touchstone_shadow_errors",
+            "Times that a rule set in shadow failed on a decision.",
+            registry=registry,
+        )
         self._cells: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
     def decided(self, event_type: str, decision: Decision, seconds: float) -> None:

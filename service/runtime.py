@@ -27,7 +27,9 @@ from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
+from service.rule_sets.examiner import Examiner
 from service.settings import Settings
+from service.shadow.queue import ShadowQueue
 
 PING_SECONDS = 0.5
 # An entry takes 2 to 4 KB; a spool with less room than this counts as full.
@@ -48,8 +50,10 @@ class Runtime:
     settings: Settings
     decider: Decider
     deployed: Deployed
+    shadow: ShadowQueue
     changes: Changes
     actions: Actions
+    examiner: Examiner
     api_keys: ApiKeys
     record: LedgerRecord
     ledger: LedgerWriter
@@ -116,7 +120,10 @@ class Runtime:
             parts.append(f"{len(brain.shadows)} in shadow")
         if brain.stopped:
             parts.append(f"{len(brain.stopped)} rules stopped")
-        problems = self.deployed.problems
+        problems = [
+            *self.deployed.problems,
+            *(f"shadow {v[:16]} is not asked: {why}" for v, why in self.shadow.failed.items()),
+        ]
         return State(ok=not problems, detail="; ".join([*parts, *problems]))
 
     def observe_spool(self) -> None:
