@@ -50,8 +50,8 @@ def set_of(pack: str, **more: str) -> RuleSetFiles:
     return RuleSetFiles.of({**texts, **{f"{name}.yaml": text for name, text in more.items()}})
 
 
-async def approved(connection: Any, files: RuleSetFiles) -> None:
-    """Store a version and bring it to an approval that holds for what is live."""
+async def stored(connection: Any, files: RuleSetFiles) -> Deployment:
+    """Store a version; return what runs."""
     running = await deployed(connection)
     async with connection.transaction():
         for person in (AUTHOR, APPROVER):
@@ -66,6 +66,19 @@ async def approved(connection: Any, files: RuleSetFiles) -> None:
             note="test",
             parts=parts_of(files),
         )
+    return running
+
+
+async def in_shadow(connection: Any, files: RuleSetFiles) -> None:
+    """Store a version and put it in shadow."""
+    await stored(connection, files)
+    await checked(connection, files)
+    await deploy(connection, "shadow", files)
+
+
+async def approved(connection: Any, files: RuleSetFiles) -> None:
+    """Store a version and bring it to an approval that holds for what is live."""
+    running = await stored(connection, files)
     check = await checked(connection, files)
     backtest = await backtested(connection, files.version, running.live)
     submission = await connection.fetchval(
