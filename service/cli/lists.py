@@ -163,9 +163,6 @@ def import_(  # noqa: PLR0913 - options of a command
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
             help="CSV: kind, value (or tag), reason, owner, expires_at; - is standard input",
         ),
     ],
@@ -181,8 +178,9 @@ def import_(  # noqa: PLR0913 - options of a command
     import json
 
     from service.cli.api_client import path
+    from service.cli.files import read_bytes
 
-    body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    body = read_bytes(file)
     answer = _client(url, key, var).call(
         "POST",
         path("v1", "lists", name, "import"),

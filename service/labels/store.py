@@ -29,20 +29,27 @@ _EVENTS = """
 SELECT event_key, observed FROM ledger_entry
 WHERE event_key = ANY($1::bytea[]) AND type IN ('decision', 'event')
 """
-_LAST_OF_SOURCES = """
-SELECT DISTINCT ON (event_tag, source) event_tag, source, label, known_at
-FROM label WHERE event_tag = ANY($1::text[])
-ORDER BY event_tag, source, known_at DESC, id DESC
+_SAID = """
+SELECT event_tag, source, label, known_at FROM label WHERE event_tag = ANY($1::text[])
+ORDER BY known_at, id
 """
 _INSERT = """
 INSERT INTO label (event_tag, label, source, known_at, observed_at, actor, batch)
-SELECT event_tag, label, source,
-       least(now(), CASE WHEN known_at >= observed_at
-                         THEN greatest(known_at, observed_at + interval '1 second')
-                         ELSE known_at END),
-       observed_at, $6, $7
+SELECT event_tag, label, source, known_at, observed_at, $6, $7
 FROM unnest($1::text[], $2::smallint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
      AS row (event_tag, label, source, known_at, observed_at)
+"""
+_EFFECTIVE = """
+SELECT event_tag, label, source,
+       greatest(known_at, observed_at + interval '1 second') AS known_at
+FROM (
+    SELECT DISTINCT ON (event_tag) event_tag, label, source, known_at, observed_at
+    FROM label WHERE event_tag > $1 AND known_at <= $2
+    ORDER BY event_tag, known_at DESC, label DESC NULLS LAST, id DESC
+) latest WHERE label IS NOT NULL ORDER BY event_tag LIMIT $3
+"""
+_COUNTS = """
+SELECT source, label, count(*) AS n FROM label GROUP BY source, label ORDER BY source, label
 """
 _HISTORY = "SELECT * FROM label WHERE event_tag = $1 ORDER BY known_at, id"
 _PAGE = """
@@ -103,32 +110,26 @@ async def events_seen(connection: Any, event_tags: Collection[str]) -> dict[str,
     return {row["event_key"].decode(): row["observed"] for row in rows}
 
 
-async def last_of_sources(
+async def said_before(
     connection: Any, event_tags: Collection[str]
-) -> dict[tuple[str, str], tuple[int | None, datetime]]:
-    """Return what each source said last of each event: label and when it was known."""
-    rows = await connection.fetch(_LAST_OF_SOURCES, list(event_tags))
-    return {
-        (row["event_tag"], row["source"]): (row["label"], row["known_at"])
-        for row in rows
-    }  # fmt: skip
+) -> dict[tuple[str, str], list[tuple[int | None, datetime]]]:
+    """Return label and time of what each source said of each event, the last at the end."""
+    said: dict[tuple[str, str], list[tuple[int | None, datetime]]] = {}
+    for row in await connection.fetch(_SAID, list(event_tags)):
+        key = (row["event_tag"], row["source"])
+        said.setdefault(key, []).append((row["label"], row["known_at"]))
+    return said
 
 
 async def insert_labels(
-    connection: Any,
-    rows: Sequence[StatedLabel],
-    seen: Sequence[datetime],
-    actor: str,
-    batch: UUID,
+    connection: Any, rows: Sequence[tuple[StatedLabel, datetime]], actor: str, batch: UUID
 ) -> None:
-    """Add rows whose `known_at` is set; `seen[i]` is when the event of `rows[i]` was seen.
+    """Add labels whose `known_at` is set, each with the time at which its event was seen.
 
-    A label that was known within the second of its event counts from the end of that second: the
-    ledger's table has whole seconds only, and no label may be older than its event. Raises what
-    asyncpg raises, `CheckViolationError` for a label that was known before its event.
+    Raises what asyncpg raises, `CheckViolationError` for a label that is older than its event.
     """
-    columns = [[row[at] for row in rows] for at in range(len(StatedLabel._fields))]
-    await connection.execute(_INSERT, *columns, list(seen), actor, batch)
+    columns = [[label[place] for label, _ in rows] for place in range(len(StatedLabel._fields))]
+    await connection.execute(_INSERT, *columns, [at for _, at in rows], actor, batch)
 
 
 async def history_of(connection: Any, event_tag: str) -> list[LabelRow]:
@@ -141,6 +142,26 @@ async def page_of_labels(
 ) -> list[LabelRow]:
     """Return labels in the order in which they came in, after the one with this id."""
     return [_row(row) for row in await connection.fetch(_PAGE, after, source, since, limit)]
+
+
+async def effective_labels(
+    connection: Any, as_of: datetime, after: str, limit: int
+) -> list[tuple[str, Label]]:
+    """Return the labels that counted at `as_of`, by event tag, those after this tag.
+
+    A label that became known within the second of its event is given as known after it: when in
+    that second the event was seen is sealed, and training refuses labels that are older.
+    """
+    return [
+        (row["event_tag"], Label(row["label"], row["source"], row["known_at"]))
+        for row in await connection.fetch(_EFFECTIVE, after, as_of, limit)
+    ]
+
+
+async def counts_by_source(connection: Any) -> dict[tuple[str, int | None], int]:
+    """Return how often each source said what, corrections counted as well."""
+    rows = await connection.fetch(_COUNTS)
+    return {(row["source"], row["label"]): row["n"] for row in rows}
 
 
 def _row(row: Any) -> LabelRow:

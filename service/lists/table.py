@@ -14,6 +14,7 @@ import orjson
 
 from service.lists.entries import Entity, StatedEntry
 from service.lists.errors import ListExists, ListsFull, UnknownList
+from service.turns import in_parts
 
 # The number of touchstone_list_turn in 0006_lists.sql.
 TURN = 7308604898
@@ -129,10 +130,12 @@ async def add_entries(
     `most` entries in force on all lists.
     """
     at = await _turn(connection, name)
-    kinds, tags = [entry.kind for entry in entries], [entry.tag for entry in entries]
-    closed = await connection.fetch(_CLOSE, name, kinds, tags, at, actor, REPLACED)
-    columns = [[entry[place] for entry in entries] for place in range(len(StatedEntry._fields))]
-    await connection.execute(_ADD, name, *columns, actor, at)
+    replaced = 0
+    for part in in_parts(entries):
+        columns = [[entry[place] for entry in part] for place in range(len(StatedEntry._fields))]
+        closed = await connection.fetch(_CLOSE, name, *columns[:2], at, actor, REPLACED)
+        replaced += sum(row["was_in_force"] for row in closed)
+        await connection.execute(_ADD, name, *columns, actor, at)
     in_force = await connection.fetchval(
         f"SELECT count(*) FROM list_entry WHERE {_IN_FORCE}"  # noqa: S608 - a constant
     )
@@ -140,7 +143,6 @@ async def add_entries(
         raise ListsFull(
             f"The lists would hold {in_force} entries; TOUCHSTONE_LISTS__MAX_ENTRIES is {most}."
         )
-    replaced = sum(row["was_in_force"] for row in closed)
     return Added(len(entries) - replaced, replaced)
 
 
