@@ -18,6 +18,7 @@ from service.cli.discovered import add_command, add_if_there
 from service.cli.features import features_app
 from service.cli.geo import geo_app
 from service.cli.keys import keys_app
+from service.cli.labels import labels_app
 from service.cli.ledger import ledger_app
 from service.cli.lists import lists_app
 from service.cli.people import people_app
@@ -61,13 +62,15 @@ def build_app(words: Sequence[str]) -> typer.Typer:
     app.add_typer(people_app, name="people")
     app.add_typer(rules_app, name="rules")
     app.add_typer(lists_app, name="lists")
+    app.add_typer(labels_app, name="labels")
     app.add_typer(ledger_app, name="ledger")
     app.add_typer(config_app, name="config")
     app.add_typer(geo_app, name="geo")
     app.add_typer(features_app(words), name="features")
     called = next((word for word in words if not word.startswith("-")), None)
     built_in = {
-        "serve", "keys", "people", "rules", "lists", "ledger", "config", "geo", "features",
+        "serve", "keys", "people", "rules", "lists", "labels", "ledger", "config", "geo",
+        "features",
     }  # fmt: skip
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
         if called == entry.name:
