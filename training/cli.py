@@ -48,7 +48,7 @@ def train(
     show_training(results(), trained, directory)
 
 
-def replay(
+def replay(  # noqa: PLR0913 - the options of a command
     dataset: Annotated[
         str,
         typer.Argument(help="simulator, fraud-ecommerce, online-retail or completejourney-coupons"),
@@ -63,6 +63,12 @@ def replay(
         int, typer.Option(min=1, max=64, help="Events under way at once that share no entity")
     ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the simulator")] = 1,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels", help="Tell the service what the events were (scope `labels:write`)"
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write the figures here as JSON", dir_okay=False)
     ] = None,
@@ -84,6 +90,7 @@ def replay(
         limit=limit,
         concurrency=concurrency,
         seed=seed,
+        with_labels=labels,
     )
     if report is not None:
         text = json.dumps(figures.as_json(), indent=1, ensure_ascii=False)

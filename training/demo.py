@@ -22,14 +22,17 @@ from typing import NoReturn
 from rich.console import Console
 
 from service.bundle import BundleError, current_bundle
+from service.cli.api_client import ApiClient
 from service.launch import LaunchError, RunningService, running_service
 from service.scorer import Scorer
 from service.settings import Settings, load_settings
 from training.command_train import catalog_of, show_training, train_bundle
 from training.console import bar, messages, results
-from training.demo_state import DemoState, demo_key, next_traffic, state_after
+from training.demo_state import DemoState, demo_key, demo_people, next_traffic, state_after
+from training.demo_tour import rules_tour
 from training.labelled import Labelled
 from training.replay.figures import Figures
+from training.replay.labels import LabelSender
 from training.replay.run import Replay
 from training.replay.tables import show
 from training.simulator.stream import Traffic, simulate
@@ -82,10 +85,12 @@ def _show(
     out.print(f"Demo API key: [bold]{key}[/]\n")
     last = DemoState.load(settings.var)
     traffic = next_traffic(last, events, datetime.now(UTC))
-    _replay(settings, Replay(service.url, key), last, traffic, out, err)
-    out.print(
-        _next_step(service.url, key, settings.var), soft_wrap=True, highlight=False, markup=False
-    )
+    labels = LabelSender(ApiClient(settings, service.url, key))
+    _replay(settings, Replay(service.url, key), last, traffic, out, err, labels)
+    text = _next_step(service.url, key, settings.var)
+    if people := demo_people(settings):
+        text += rules_tour(people, settings.var)
+    out.print(text, soft_wrap=True, highlight=False, markup=False)
     if not wait:
         return True
     out.print("Serving until Ctrl-C.")
@@ -125,6 +130,7 @@ def _replay(
     traffic: Traffic,
     out: Console,
     err: Console,
+    labels: LabelSender,
 ) -> None:
     figures = Figures("simulated shop traffic")
     reached: list[str] = []
@@ -137,7 +143,7 @@ def _replay(
     span = f"{traffic.since:%Y-%m-%d %H:%M} to {traffic.until:%Y-%m-%d %H:%M} UTC"
     try:
         with bar(err, f"Replaying {span}", traffic.events) as done:
-            replay.run(noted(), figures, done)
+            replay.run(noted(), figures, done, labels)
     finally:
         state_after(last, traffic, reached[0] if reached else None).save(settings.var)
         if figures.events:

@@ -13,8 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from service.api_key import KeyHash, create_key, key_id_of, list_keys
+from service.actions import Actions
+from service.api_key import ApiKey, KeyHash, create_key, key_id_of, list_keys
 from service.cli.database import with_database
+from service.cli.recording import on_this_machine, with_actions
+from service.people.first import first_people, has_people
 from service.secrets_files import read_keys
 from service.settings import Settings
 from training.simulator.stream import Traffic
@@ -23,7 +26,9 @@ SEED = 2  # not that of the training, so that the model meets people whom it nev
 FIRST_DAYS = 14
 FEWEST_EVENTS = 100
 KEY_NAME = "demo"
-KEY_SCOPES = ("score", "events:write", "decisions:read")
+KEY_SCOPES = ("score", "events:write", "decisions:read", "labels:write")
+# Who plays the four eyes: one writes rules, the other approves them.
+PEOPLE = {"ana": ("admin", "analyst"), "bo": ("admin", "approver")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +101,73 @@ def demo_key(settings: Settings) -> str:
 
     The database must be reachable: a running service on this `var`, or servers of one's own.
     """
-    path = settings.var / "keys" / "demo-api-key"
+    kept = _kept(settings, "api-key")
     hashed = KeyHash(read_keys(settings).tag)
-    try:
-        kept = path.read_text(encoding="utf-8").strip()
-    except OSError:
-        kept = ""
 
     async def act(connection: Any) -> str:
         for row in await list_keys(connection):
-            is_ours = row.key_id == key_id_of(kept) and row.hash == hashed(kept)
-            if is_ours and row.revoked_at is None and set(KEY_SCOPES) <= row.scopes:
+            if _is_good(row, kept, hashed) and set(KEY_SCOPES) <= row.scopes:
                 return kept
         return (await create_key(connection, hashed, KEY_NAME, KEY_SCOPES))[1]
 
-    key = with_database(settings, act)
+    return _keep(settings, "api-key", with_database(settings, act), kept)
+
+
+def demo_people(settings: Settings) -> dict[str, str]:
+    """Return the keys of the demo's people, made at the first run.
+
+    Empty where other people are: the demo makes nobody there.
+    """
+    hashed = KeyHash(read_keys(settings).tag)
+
+    async def act(actions: Actions) -> dict[str, str]:
+        who = on_this_machine()
+        async with actions.connection() as connection:
+            is_new = not await has_people(connection)
+            rows = await list_keys(connection)
+        if is_new:
+            async with actions.action("people.first", who, people=list(PEOPLE)) as action:
+                await first_people(action.connection, PEOPLE)
+        found: dict[str, str] = {}
+        for person in PEOPLE:
+            kept = _kept(settings, person)
+            if any(row.person == person and _is_good(row, kept, hashed) for row in rows):
+                found[person] = kept
+            elif is_new:
+                async with actions.action("keys.create", who, person=person) as action:
+                    _, key = await create_key(
+                        action.connection, hashed, f"demo {person}", (), person=person
+                    )
+                found[person] = _keep(settings, person, key, kept)
+        return found
+
+    return with_actions(settings, act)
+
+
+def _is_good(row: ApiKey, kept: str, hashed: KeyHash) -> bool:
+    return row.key_id == key_id_of(kept) and row.hash == hashed(kept) and row.revoked_at is None
+
+
+def _kept(settings: Settings, name: str) -> str:
+    try:
+        return _key_path(settings, name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _keep(settings: Settings, name: str, key: str, kept: str) -> str:
+    """Write a key where only its owner can read it, unless it is there already."""
     if key != kept:
+        path = _key_path(settings, name)
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(key + "\n")
     return key
+
+
+def _key_path(settings: Settings, name: str) -> Path:
+    return settings.var / "keys" / f"demo-{name}"
 
 
 def _state_path(var: Path) -> Path:

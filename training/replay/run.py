@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from training.labelled import Json, Labelled
 from training.replay.client import Reply, ScoreClient
 from training.replay.figures import Figures
+from training.replay.labels import LabelSender
 from training.replay.lanes import in_lanes
 
 Progress = Callable[[int], None]
@@ -35,11 +36,16 @@ class Replay:
         """False once the service's clock was seen to be far from the data's."""
 
     def run(
-        self, stream: Iterable[Labelled], figures: Figures, progress: Progress | None = None
+        self,
+        stream: Iterable[Labelled],
+        figures: Figures,
+        progress: Progress | None = None,
+        labels: LabelSender | None = None,
     ) -> Figures:
         """Send every event of the stream and add its answer to the figures.
 
-        Raises `ReplayError`; the figures then hold what was answered until then.
+        With `labels` the service is told what each event was. Raises `ReplayError` and
+        `ApiRefused`; the figures then hold what was answered until then.
         """
         try:
             pairs: Iterator[tuple[Labelled, Reply]]
@@ -51,10 +57,14 @@ class Replay:
                 if done == 1:
                     self._check_clock(item, reply)
                 figures.add(item, reply)
+                if labels is not None:
+                    labels.add(item)
                 if progress is not None:
                     progress(done)
                 if self._stopping.is_set():
                     break
+            if labels is not None:
+                labels.flush()
         finally:
             for client in self._clients:
                 client.close()
