@@ -26,7 +26,7 @@ def rules_tour(people: Mapping[str, str], var: Path) -> str:
         "# bo approves, ana puts it live, anybody of them takes it back in a second",
         f"{touchstone} rules approve latest --key $BO",
         f"{touchstone} rules activate latest --key $ANA",
-        f"{touchstone} rules rollback --note "try it" --key $ANA",
+        f"{touchstone} rules rollback --key $ANA",
         "",
     ]
     return "\n".join(lines)
