@@ -16,7 +16,7 @@ from rules.cel_cost import NO_WORK, Work, count
 from rules.cel_lists import IN_LIST, ListCall, list_calls, rewritten
 from rules.cel_names import deepest_bracket, names_in, position
 from rules.cel_problems import KNOWN, ExpressionProblem, explain
-from rules.cel_tree import tree_of
+from rules.cel_tree import Tree, tree_of
 from rules.listed import Listed
 
 _TYPES: dict[str, Any] = {
@@ -27,8 +27,8 @@ _TYPES: dict[str, Any] = {
 }
 
 
-# A fact of compiled lists only: expressions are written in an environment without it.
-SWITCHES = "rules_switched_on"
+# The runtime's own, for its loops: true for true and for an error. No rule may use it.
+_NOT_FALSE = "__not_strictly_false__"
 
 _TEXT = cel.Type.STRING
 # Declared and never called: expressions are evaluated with a fact in its place.
@@ -40,6 +40,7 @@ _FUNCTIONS = [
 
 
 _TOO_DEEP = ExpressionProblem(1, 1, "cel-too-deep", "the expression is nested too deeply")
+_NO_UNICODE = ExpressionProblem(1, 1, "cel", "the text is no valid Unicode")
 
 
 class Language:
@@ -75,9 +76,6 @@ class Language:
 
     def _environment(self) -> Any:
         variables = {name: _TYPES[kind] for name, kind in self.fact_types.items()}
-        self._lists = cel.NewEnv(
-            variables={**variables, SWITCHES: cel.Type.List(cel.Type.BOOL)}, functions=_FUNCTIONS
-        )
         return cel.NewEnv(variables=variables, functions=_FUNCTIONS)
 
     def compile(self, source: str) -> tuple[Any, list[ExpressionProblem]]:
@@ -85,9 +83,14 @@ class Language:
 
         What compiles ends within `limits.MAX_COST` steps on any facts.
         """
+        expression, _, problems = self.compile_counted(source)
+        return expression, problems
+
+    def compile_counted(self, source: str) -> tuple[Any, Work, list[ExpressionProblem]]:
+        """Return what `compile` does, and the worst case of the expression."""
         too_large = _too_large(source)
         if too_large is not None:
-            return None, [too_large]
+            return None, NO_WORK, [too_large]
         problems = [
             ExpressionProblem(
                 *position(source, name.start),
@@ -105,62 +108,59 @@ class Language:
             else:
                 problems.append(found)
         if problems:
-            return None, problems
+            return None, NO_WORK, problems
         self.declare([source])
         try:
             asked = self._env.compile(source)
             expression = self._env.compile(rewritten(source, calls)) if calls else asked
         except RuntimeError as error:  # the runtime's only kind of error here
-            return None, explain(source, str(error), self.fact_types)
+            return None, NO_WORK, explain(source, str(error), self.fact_types)
         except (ValueError, TypeError):
-            return None, [ExpressionProblem(1, 1, "cel", "the text is no valid Unicode")]
+            return None, NO_WORK, [_NO_UNICODE]
         kind = expression.return_type()
         if kind != cel.Type.BOOL:
             message = f"the expression gives {kind.name().lower()}, not bool"
-            return None, [ExpressionProblem(1, 1, "cel-not-bool", message, "compare it")]
-        problems = self._work(source, asked)[1]
-        return (None, problems) if problems else (expression, [])
+            return None, NO_WORK, [ExpressionProblem(1, 1, "cel-not-bool", message, "compare it")]
+        tree = tree_of(asked)
+        if tree is None:
+            return None, NO_WORK, [_TOO_DEEP]
+        work, problems = count(source, tree, self.fact_types)
+        if problems:
+            return None, NO_WORK, problems
+        self._warm(expression)
+        return expression, work, []
 
-    def work(self, source: str) -> Work:
-        """Return the worst case of an expression that compiles."""
-        return self._work(source, self._env.compile(source))[0]
-
-    def _work(self, source: str, expression: Any) -> tuple[Work, list[ExpressionProblem]]:
-        tree = tree_of(expression)
-        return (NO_WORK, [_TOO_DEEP]) if tree is None else count(source, tree, self.fact_types)
+    def tree(self, source: str) -> Tree | None:
+        """Return what an expression that compiles is made of, at its author's places."""
+        return tree_of(self._env.compile(source))
 
     def rewritten(self, source: str) -> str:
         """Return an expression that compiles as it is evaluated: with facts in place of lists."""
         return rewritten(source, [c for c in list_calls(source) if isinstance(c, ListCall)])
 
-    def compile_list(self, sources: Sequence[str], switches: Sequence[int] | None = None) -> Any:
-        """Return the list of these boolean expressions as one expression, ready to run, or None.
+    def compile_doubts(self, sources: Sequence[str], negation: str = "") -> Any:
+        """Return one expression for the list of which of these are not certainly false, or None.
 
-        Each must compile by itself. With `switches`, an expression counts as false and is not
-        evaluated where the bool at that place of the fact `SWITCHES` is false. None when the whole
-        is too much for the runtime, which the parts are not.
+        Each must compile by itself; with the negation `!`, they are not certainly true. Errors are
+        not: an expression that errs gives true. None when the whole is too much for the runtime,
+        which the parts are not.
         """
         # A line break ends a comment that an expression may end with.
-        parts = [f"({source}\n)" for source in sources]
-        if switches is not None:
-            parts = [
-                f"{SWITCHES}[{at}] && {part}" for at, part in zip(switches, parts, strict=True)
-            ]
+        parts = [f"{_NOT_FALSE}({negation}({self.rewritten(one)}\n))" for one in sources]
         try:
-            expression = self._lists.compile(f"[{','.join(parts)}]")
-            expression.eval(self._lists.Activation({}))  # the first evaluation plans the program
+            expression = self._env.compile(f"[{','.join(parts)}]")
         except RuntimeError:
             return None
+        self._warm(expression)
         return expression
 
-    def switches(self, on: Sequence[bool]) -> Any:
-        """Return the value of the fact `SWITCHES`, converted once for many activations."""
-        activation = self._lists.Activation({SWITCHES: list(on)})
-        return self._lists.compile(SWITCHES).eval(activation)
+    def _warm(self, expression: Any) -> None:
+        """Have the program planned, which the runtime does at the first evaluation."""
+        expression.eval(self._env.Activation({}))
 
     def activation(self, facts: Mapping[str, Any]) -> Any:
         """Return the facts in the runtime's form, to be shared by several evaluations."""
-        return self._lists.Activation(facts)
+        return self._env.Activation(facts)
 
     def facts_used(self, source: str) -> frozenset[str]:
         """Return the declared names that an expression may read."""

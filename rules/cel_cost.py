@@ -26,15 +26,35 @@ _STEPS_OF_CONVERSION = 20
 _CHARACTERS_OF_STEP = 32  # copied or compared
 
 
+_COMPARISONS = ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "startsWith", "endsWith")
+_SAFE = {
+    *_COMPARISONS,
+    "_&&_",
+    "_||_",
+    "!_",
+    "_?_:_",
+    "@in",
+    "contains",
+    "matches",
+    "size",
+    "in_list",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The worst case: steps of 0.1 us, and elements visited by comprehensions."""
+    """The worst case: steps of 0.1 us, and elements visited by comprehensions.
+
+    A safe expression compares and combines facts: it fails for no other reason than a fact that is
+    missing.
+    """
 
     steps: int
     iterations: int
+    is_safe: bool
 
 
-NO_WORK = Work(0, 0)
+NO_WORK = Work(0, 0, is_safe=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ class _Count:
     facts: Mapping[str, str]
     steps: int = 0
     iterations: int = 0
+    is_safe: bool = True
     problems: list[ExpressionProblem] = field(default_factory=list)
 
     def report(self, at: int, code: str, message: str, hint: str = "") -> None:
@@ -96,7 +117,10 @@ class _Count:
 
     def _gathered(self, tree: Gathered, parts: Sequence[_Size]) -> _Size:
         if tree.kind == "member":
+            self.is_safe = False
             return parts[0].entry or _SCALAR
+        if tree.kind == "map":  # a key may stand there twice
+            self.is_safe = False
         length = len(parts) if tree.kind == "list" else len(parts) // 2
         if length > limits.MAX_LITERAL_ENTRIES:
             message = f"{length:,} entries; {limits.MAX_LITERAL_ENTRIES:,} are allowed"
@@ -106,12 +130,13 @@ class _Count:
 
     def _applied(self, tree: Applied, parts: Sequence[_Size]) -> _Size:
         name = tree.function
+        self.is_safe = self.is_safe and name in _SAFE
         if name.strip("_@").isidentifier() and not name.startswith("@") and name not in FUNCTIONS:
             hint = did_you_mean(name, FUNCTIONS)
             self.report(tree.at, "cel-function", f"the function '{name}' is not available", hint)
         elif name == "matches":
             self._matches(tree)
-        elif name in ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "startsWith", "endsWith"):
+        elif name in _COMPARISONS:
             self.steps += min(part.all for part in parts) // _CHARACTERS_OF_STEP
         elif name == "contains":
             self.steps += parts[0].all * parts[1].all // 4096  # 22 us at worst for 1,024 each
@@ -160,6 +185,7 @@ class _Count:
             message = f"comprehensions within each other, {depth + 1} deep; {allowed}"
             self.report(tree.at, "cel-costly", message)
             return _SCALAR
+        self.is_safe = False
         over = self.size(tree.over, variables, depth)
         start = self.size(tree.start, variables, depth)
         inner = {**variables, tree.total: start}
@@ -195,4 +221,4 @@ def count(
             if found > most:
                 message = f"{what.format(found)}; {most:,} are allowed"
                 counted.report(0, "cel-costly", message, "split the rule, or use a list or a table")
-    return Work(counted.steps, counted.iterations), counted.problems
+    return Work(counted.steps, counted.iterations, counted.is_safe), counted.problems

@@ -43,6 +43,8 @@ def list_calls(source: str) -> Iterator[ListCall | ExpressionProblem]:
     >>> [call.listed.fact for call in list_calls('a && in_list("vip", "user") // in_list()')]
     ['list.vip.user']
     """
+    if IN_LIST not in source and PREFIX not in source:  # most: and reading names takes 30 us
+        return
     for name in names_in(source):
         if name.is_member:
             continue

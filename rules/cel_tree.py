@@ -42,6 +42,7 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
         (9, "comprehension_expr", "Comprehension"),
     ),
     "Constant": (
+        (2, "bool_value", "bool"),
         (3, "int64_value", "int64"),
         (4, "uint64_value", "uint64"),
         (5, "double_value", "double"),
@@ -67,12 +68,15 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
 }
 
 
+_CONSTANTS = [name for _, name, _ in _MESSAGES["Constant"]]
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A literal; a bool and null are `None`."""
+    """A literal; null is `None`."""
 
     at: int
-    value: int | float | str | bytes | None
+    value: bool | int | float | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _tree(node: Any, places: dict[int, int]) -> Tree:
     at = places.get(node.id, 0)
     if node.HasField("const_expr"):
         constant = node.const_expr
-        for name in ("int64_value", "uint64_value", "double_value", "string_value", "bytes_value"):
+        for name in _CONSTANTS:
             if constant.HasField(name):
                 return Written(at, getattr(constant, name))
         return Written(at, None)

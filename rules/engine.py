@@ -146,13 +146,13 @@ def _by_type(rules: Iterable[CompiledRule]) -> dict[str, list[CompiledRule]]:
 
 def compile_rule(language: Language, rule: Rule) -> CompiledRule | list[Diagnostic]:
     """Return the compiled rule, or every problem of its expression at its place in the file."""
-    expression, problems = language.compile(rule.when)
+    expression, work, problems = language.compile_counted(rule.when)
     if not problems:
         return CompiledRule(
             rule=rule,
             expression=expression,
             names=tuple(sorted(language.facts_used(rule.when))),
-            work=language.work(rule.when),
+            work=work,
             hit=_result(rule, HitStatus.HIT),
             unknown=_result(rule, HitStatus.UNKNOWN),
             error=_result(rule, HitStatus.ERROR),
