@@ -175,6 +175,17 @@ class LedgerSettings(Group):
     )
 
 
+class RuleSettings(Group):
+    """How rules are changed."""
+
+    confirm_stop_minutes: int = Field(
+        60,
+        ge=1,
+        le=1440,
+        description="An emergency stop lapses unless a second person confirms it within this time",
+    )
+
+
 class ListSettings(Group):
     """Lists of entities that rules ask about."""
 

@@ -26,6 +26,7 @@ from service.setting_groups import (
     ListSettings,
     PostgresSettings,
     ProfileSettings,
+    RuleSettings,
     ShopSettings,
     ValkeySettings,
 )
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     keys: KeySettings = Field(default_factory=KeySettings)
     shop: ShopSettings = Field(default_factory=ShopSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    rules: RuleSettings = Field(default_factory=RuleSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     profiles: ProfileSettings = Field(default_factory=ProfileSettings)
     geo: GeoSettings = Field(default_factory=GeoSettings)

@@ -16,7 +16,18 @@ from starlette.responses import Response
 
 from features.event import InvalidEvent
 from service.access import AccessDenied
-from service.api import collector, decisions, health, lists, people, score
+from service.api import (
+    collector,
+    decisions,
+    health,
+    labels,
+    lists,
+    people,
+    rule_lifecycle,
+    rule_sets,
+    rule_stops,
+    score,
+)
 from service.api.body import BodyTooLarge, BodyTooSlow
 from service.api.openapi import describe
 from service.api.problems import PROBLEMS, problem_response, problems_of_request
@@ -40,7 +51,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (score, decisions, collector, health, people, lists):
+    for module in (
+        score, decisions, collector, health, people, lists, labels, rule_sets, rule_lifecycle,
+        rule_stops,
+    ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (
         *_CODED, Refused, InvalidEvent, RequestValidationError, TimeoutError, HTTPException,

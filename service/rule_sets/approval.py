@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from service.rule_sets.errors import EvidenceMissing, WrongState, refusals
+from service.rule_sets.errors import EvidenceMissing, UnknownBacktest, WrongState, refusals
 from service.rule_sets.store import as_json, deployed
 
 Row = dict[str, Any]
@@ -33,6 +33,16 @@ async def record_check(connection: Any, version: str, found: Row, *, code: str, 
     return dict(row)
 
 
+async def newest_check(connection: Any, version: str, catalog: str) -> Row | None:
+    """Return the newest check of a version with a catalog, passed or not."""
+    row = await connection.fetchrow(
+        "SELECT * FROM rule_set_check WHERE version = $1 AND catalog = $2 ORDER BY id DESC LIMIT 1",
+        version,
+        catalog,
+    )
+    return None if row is None else dict(row)
+
+
 async def submit(
     connection: Any,
     version: str,
@@ -52,23 +62,20 @@ async def submit(
         raise WrongState(f"{version[:16]} is live already.")
     if await open_submission(connection, version) is not None:
         raise WrongState(f"{version[:16]} is submitted already: it waits for somebody's approval.")
-    check_id = await connection.fetchval(
-        "SELECT id FROM rule_set_check WHERE version = $1 AND catalog = $2 AND passed "
-        "ORDER BY id DESC LIMIT 1",
-        version,
-        catalog,
-    )
-    if check_id is None:
-        raise EvidenceMissing(
-            f"{version[:16]} has not passed the check with the catalog of the shop: "
-            f"touchstone rules check {version[:16]}"
-        )
+    check = await newest_check(connection, version, catalog)
+    if check is None or not check["passed"]:
+        done = "has not passed the check" if check is None else "failed its last check"
+        raise EvidenceMissing(f"{version[:16]} {done}: touchstone rules check {version[:16]}")
     if backtest_id is None:
         backtest_id = await newest_backtest(connection, version, live, catalog)
-    if backtest_id is None:
-        raise EvidenceMissing(
-            f"{version[:16]} has no finished backtest against what is live ({live[:16]}): "
-            f"touchstone rules backtest {version[:16]}"
+        if backtest_id is None:
+            raise EvidenceMissing(
+                f"{version[:16]} has no finished backtest against what is live ({live[:16]}): "
+                f"touchstone rules backtest {version[:16]}"
+            )
+    elif not await _is_backtest_of(connection, backtest_id, version, live):
+        raise UnknownBacktest(
+            f"This is no backtest of {version[:16]} against what is live ({live[:16]})."
         )
     with refusals():
         row = await connection.fetchrow(
@@ -76,13 +83,24 @@ async def submit(
             "(version, check_id, backtest_id, baseline, actor, note) "
             "VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
             version,
-            check_id,
+            check["id"],
             backtest_id,
             live,
             actor,
             note,
         )
     return dict(row)
+
+
+async def _is_backtest_of(connection: Any, backtest_id: UUID, version: str, baseline: str) -> bool:
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM backtest WHERE id = $1 AND version = $2 AND baseline = $3)",
+            backtest_id,
+            version,
+            baseline,
+        )
+    )
 
 
 async def newest_backtest(

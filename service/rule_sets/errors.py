@@ -44,6 +44,12 @@ class ApprovalLapsed(Refused):
     code = "approval_lapsed"
 
 
+class UnknownBacktest(Refused):
+    """There is no such backtest of the version against what is live."""
+
+    code = "unknown_backtest"
+
+
 class WrongState(Refused):
     """The action does not fit what runs, or what was decided before."""
 

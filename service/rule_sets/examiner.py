@@ -24,6 +24,7 @@ from service.rule_sets.errors import RuleSetRejected
 Answer = dict[str, Any]
 # 1,000 rules with their examples take 10 s on a slow machine.
 ANSWER_SECONDS = 120.0
+MODULE = "service.rule_sets.examination"
 OWN_SETTINGS = "TOUCHSTONE_"
 
 
@@ -99,7 +100,7 @@ async def _child(request: bytes) -> Answer:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "service.rule_sets.examination",
+        MODULE,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -117,9 +118,11 @@ async def _child(request: bytes) -> Answer:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode != 0:
-        last = said.decode(errors="replace").strip().rpartition("\n")[2][:200]
-        raise NotExamined(f"The rule set could not be looked into: {last or 'it takes too much.'}")
+    ended = process.returncode or 0
+    if ended < 0 or b"MemoryError" in said:
+        raise NotExamined("The rule set takes too much time or memory to be looked into.")
+    if ended != 0:
+        raise RuntimeError(f"{MODULE}: {said.decode(errors='replace')[-4000:]}")
     found: Answer = json.loads(answer)
     return found
 

@@ -19,6 +19,9 @@ from service.rule_sets.errors import refusals
 from service.rule_sets.parts import RULE
 from service.rule_sets.store import Stop, deployed, stop_of, stops
 
+# Nobody notifies: `Changes` looks every half second.
+STOPS_DUE = "touchstone_stops"
+
 log = logging.getLogger(__name__)
 
 _CONFIRM = """
@@ -51,17 +54,18 @@ async def stop(
     connection: Any, rule_id: str, *, actor: str, reason: str, confirm_within: timedelta
 ) -> Stop:
     """Take the effect from a rule. Raises `UnknownRule`, `OwnWork` and `WrongState`."""
+    running = await deployed(connection)
     rows = await connection.fetch(
         "SELECT DISTINCT substr(part, $2) AS rule FROM rule_set_part "
         "WHERE version = ANY ($1) AND starts_with(part, $3)",
-        list((await deployed(connection)).versions),
+        [running.live] if running.candidate is None else [running.live, running.candidate],
         len(RULE) + 1,
         RULE,
     )
     known = {row["rule"] for row in rows}
     if rule_id not in known:
         hint = did_you_mean(rule_id, known)
-        raise UnknownRule(f"No version that runs has this rule. {hint}".strip())
+        raise UnknownRule(f"No version that decides has this rule. {hint}".strip())
     with refusals():
         row = await connection.fetchrow(
             "INSERT INTO rule_stop (rule_id, reason, actor, confirm_until) "

@@ -81,9 +81,7 @@ async def import_first(connection: Any, files: RuleSetFiles) -> Deployment:
     await lock_deployments(connection)
     if not await is_deployed(connection):
         note = "imported at the first start"
-        await add_version(
-            connection, files, parent=None, author=SYSTEM, note=note, parts=parts_of(files)
-        )
+        await add_version(connection, files, parts_of(files), parent=None, author=SYSTEM, note=note)
         with refusals():
             await connection.execute(
                 "INSERT INTO deployment (action, live, actor, note) VALUES ('first', $1, $2, $3)",
@@ -97,11 +95,11 @@ async def import_first(connection: Any, files: RuleSetFiles) -> Deployment:
 async def add_version(
     connection: Any,
     files: RuleSetFiles,
+    parts: Mapping[str, str],
     *,
     parent: str | None,
     author: str,
     note: str,
-    parts: Mapping[str, str],
 ) -> bool:
     """Store a version with its files and parts; return False when it was there already, unchanged.
 
