@@ -1,12 +1,12 @@
 """How much may a rule set ask for, so that no rule of it can hurt another or a decision?
 
-Expressions are bounded by `Language.compile` (sizes, nesting, and the work that `cel_cost.py` counts
-in a checked expression), so what is too much is refused by `check` and by loading alike. Files are
-bounded by `check`. Invariant: what stays within these limits is evaluated in bounded time, whatever
-the event says.
+Expressions are bounded by `Language.compile` (sizes, nesting, and the work that `cel_cost.py`
+counts), so what is too much is refused by `check` and by loading alike. Files are bounded by
+`check`. Invariant: what stays within these limits is evaluated in bounded time, whatever the event
+says.
 """
 
-# --- one expression (`Language.compile`: codes cel-too-long, cel-too-deep, cel-costly, cel-regex) ---
+# --- one expression (`Language.compile`; codes cel-too-long, cel-too-deep, cel-costly, cel-regex)
 
 # The longest shipped rule has 300 characters; a rule of 4,000 is a list or a table written out.
 MAX_EXPRESSION_CHARACTERS = 4_000
@@ -32,7 +32,7 @@ MAX_FACT_CHARACTERS = 1_024
 # Worst case of one rule in steps of 0.1 us, as `cel_cost.py` counts them.
 MAX_COST = 25_000
 
-# --- a rule set (`check_files`) ---
+# --- a rule set (`check_files`)
 
 # Evaluating a rule costs 2.5 us at most: 2,000 rules of one event type are 5 ms.
 MAX_RULES = 2_000
