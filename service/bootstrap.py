@@ -24,6 +24,7 @@ from features.warm import warm
 from rules.files import SHIPPED, RuleSetFiles
 from service.access import ApiKeys
 from service.actions import Actions
+from service.backtest.runner import BacktestRunner
 from service.brain import Brain, Parts
 from service.bundle import current_bundle
 from service.changes import Changes
@@ -181,6 +182,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         changes.follow(STOPS_DUE, Lapses(actions).refresh)
         changes.follow(LISTS_CHANGED, lists.refresh)
         await lists.first_read(LISTS_SECONDS)
+        await stack.enter_async_context(BacktestRunner(settings, actions, changes))
         yield Runtime(
             settings=settings,
             changes=changes,

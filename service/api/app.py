@@ -17,6 +17,7 @@ from starlette.responses import Response
 from features.event import InvalidEvent
 from service.access import AccessDenied
 from service.api import (
+    backtests,
     collector,
     decisions,
     health,
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (
         score, decisions, collector, health, people, lists, labels, rule_sets, rule_lifecycle,
-        rule_stops,
+        rule_stops, backtests,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

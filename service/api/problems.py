@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from service.api.problem_kind import ProblemKind
+from service.api.problems_backtests import BACKTEST_PROBLEMS
 from service.api.problems_lists import LIST_PROBLEMS
 from service.api.problems_people import PEOPLE_PROBLEMS
 from service.api.problems_rules import RULE_PROBLEMS
@@ -23,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 
 PROBLEMS: Mapping[str, ProblemKind] = {
     **RULE_PROBLEMS,
+    **BACKTEST_PROBLEMS,
     **LIST_PROBLEMS,
     **PEOPLE_PROBLEMS,
     "invalid_request": ProblemKind(

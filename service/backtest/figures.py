@@ -51,19 +51,23 @@ def percent(value: float | None, *, sign: bool = False) -> str:
     return f"{100 * value:{'+' if sign and value else ''}.{digits}f} %"
 
 
-def shared(found: Mapping[str, Any] | None) -> str:
-    """Write a share of the result with its interval."""
+def between(found: Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    """Write the interval of a share, or of a change of one.
+
+    >>> between({"value": 0.5, "low": 0.25, "high": 0.75})
+    '25.0 … 75.0 %'
+    """
     if found is None:
-        return DASH
-    return f"{percent(found['value'])} ({percent(found['low'])} … {percent(found['high'])})"
+        return ""
+    low, high = (percent(found[edge], sign=sign) for edge in ("low", "high"))
+    return f"{low.removesuffix(' %')} … {high}"
 
 
-def shifted(found: Mapping[str, Any] | None) -> str:
-    """Write a change of a share with its interval, in percentage points."""
+def shared(found: Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    """Write a share of the result with its interval, or a change of one in percentage points."""
     if found is None:
         return DASH
-    low, high = percent(found["low"], sign=True), percent(found["high"], sign=True)
-    return f"{percent(found['value'], sign=True)} ({low} … {high})"
+    return f"{percent(found['value'], sign=sign)} ({between(found, sign=sign)})"
 
 
 def ratio(part: int, whole: int) -> float | None:

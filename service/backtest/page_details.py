@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from service.backtest import plots
-from service.backtest.figures import DASH, money, number, percent, ratio, shared, when
+from service.backtest.figures import DASH, between, money, number, percent, ratio, when
 from service.backtest.page_parts import Cell, Reading, section, table
 from service.backtest.plots import Bar
 
@@ -49,6 +49,7 @@ class Details(Reading):
     def _rule(self, row: Mapping[str, Any]) -> Sequence[Cell | str]:
         left, right = row["baseline"], row["candidate"]
         side = right or left
+        precision = side["precision"]
         beside = [self.w(row["outcome"])]
         if row["mode"] == "shadow":
             beside.append(self.w("shadow"))
@@ -61,7 +62,7 @@ class Details(Reading):
             number(right["hits"]) if right else DASH,
             number(side["decisive"]),
             number(side["unknown"]),
-            shared(side["precision"]),
+            Cell(percent(precision["value"]), between(precision)) if precision else DASH,
             Cell(overlaps or DASH, is_small=True),
             Cell(self.w(row["finding"]), is_small=True),
         ]  # fmt: skip

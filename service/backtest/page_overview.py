@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from service.backtest import page_parts, plots
-from service.backtest.figures import money, number, percent, ratio, shared, shifted, when
+from service.backtest.figures import between, money, number, percent, ratio, shared, when
 from service.backtest.page_parts import Cell, Reading, cards, section, table
 from service.backtest.plots import Bar, Estimate
 from service.backtest.quality import OUTCOMES
@@ -69,11 +69,8 @@ class Overview(Reading):
             change = result["quality"][REVIEW]["change"]
             for name, key in (("recall_change", "recall"), ("fpr_change", "false_positive_rate")):
                 if change[key] is not None:
-                    low, high = change[key]["low"], change[key]["high"]
-                    found.append(
-                        (self.w(name), percent(change[key]["value"], sign=True),
-                         f"{percent(low, sign=True)} … {percent(high, sign=True)}")
-                    )  # fmt: skip
+                    figure = percent(change[key]["value"], sign=True)
+                    found.append((self.w(name), figure, between(change[key], sign=True)))
         return cards(found)
 
     def outcomes(self) -> str:
@@ -127,13 +124,15 @@ class Overview(Reading):
         levels = self.result["quality"]
         if levels is None:
             return section(self.w("quality"), f"<p>{escape(self.w('no_labels'))}</p>")
-        rows, drawn = [], []
+        rows: list[list[Cell | str]] = []
+        drawn = []
         for level in levels:
             for name in ("precision", "recall", "false_positive_rate"):
                 sides = [level[side][name] for side in ("baseline", "candidate")]
                 named = f"{self.w('at_least')} {self.w(level['at_least'])}"
                 change = level["change"].get(name)
-                rows.append([named, self.w(name), *map(shared, sides), shifted(change)])
+                cells = [_share(found) for found in sides]
+                rows.append([named, self.w(name), *cells, _share(change, sign=True)])
                 colours = (plots.BASELINE, plots.CANDIDATE)
                 drawn.append(
                     (f"{self.w(level['at_least'])}: {self.w(name)}",
@@ -175,3 +174,9 @@ def _estimate(found: Mapping[str, Any] | None) -> Estimate | None:
     if found is None:
         return None
     return Estimate(found["value"], found["low"], found["high"], shared(found))
+
+
+def _share(found: Mapping[str, Any] | None, *, sign: bool = False) -> Cell:
+    """Return a share, its interval below it."""
+    value = None if found is None else found["value"]
+    return Cell(percent(value, sign=sign), between(found, sign=sign))

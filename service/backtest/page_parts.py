@@ -19,18 +19,20 @@ main { max-width: 1120px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 24px; margin: 0 0 12px; } h2 { font-size: 18px; margin: 0 0 4px; }
 h3 { font-size: 15px; margin: 18px 0 4px; }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+td code { white-space: nowrap; }
 .side { margin: 2px 0; } .side b { display: inline-block; min-width: 84px; }
 .side.candidate b { color: #c2570c; } .side.baseline b { color: #5c687c; }
 .facts, .help, .beside { color: #5c687c; } .help { margin: 0 0 10px; font-size: 13px; }
-.beside { display: block; font-size: 12px; }
+.beside { display: block; font-size: 12px; white-space: nowrap; }
 aside { background: #fff4d6; border-left: 4px solid #d9a300; padding: 10px 16px; margin: 16px 0; }
 aside ul { margin: 4px 0 0; padding-left: 18px; }
 section { background: #fff; border: 1px solid #e2e6ec; border-radius: 8px; padding: 16px 20px;
   margin: 16px 0; overflow-x: auto; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(172px, 1fr)); gap: 12px;
   margin: 16px 0; }
 .card { background: #fff; border: 1px solid #e2e6ec; border-radius: 8px; padding: 12px 14px; }
-.card b { display: block; font-size: 20px; } .card span { font-size: 13px; color: #5c687c; }
+.card b { display: block; font-size: 18px; white-space: nowrap; }
+.card span { display: block; font-size: 12px; color: #5c687c; }
 table { border-collapse: collapse; width: 100%; margin-top: 8px; }
 th, td { text-align: right; padding: 5px 8px; border-bottom: 1px solid #edf0f4;
   vertical-align: top; font-variant-numeric: tabular-nums; }

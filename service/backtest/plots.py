@@ -12,7 +12,7 @@ from typing import NamedTuple
 BASELINE, CANDIDATE = "#7a869a", "#c2570c"
 # From mild to severe; told apart by lightness, too.
 OUTCOME_COLOURS = ("#bcd9c6", "#f1d58a", "#e39a5b", "#a8323e")
-LABEL_WIDTH, WIDTH = 170, 760
+LABEL_WIDTH, WIDTH = 230, 900
 
 
 class Bar(NamedTuple):
