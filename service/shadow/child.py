@@ -154,7 +154,7 @@ async def _keep_flushing(shadows: Shadows, dsn: str, ends: asyncio.Event) -> Non
     connection: Any = None
     told = -1
     while True:
-        is_last = ends.is_set()
+        is_last, done, errors = ends.is_set(), shadows.done, shadows.errors
         faulthandler.dump_traceback_later(HUNG_SECONDS, exit=True)
         try:
             if connection is None or connection.is_closed():
@@ -164,9 +164,9 @@ async def _keep_flushing(shadows: Shadows, dsn: str, ends: asyncio.Event) -> Non
             log.warning("counts of shadows wait: %s", type(error).__name__)
         except asyncpg.PostgresError:
             log.exception("counts of shadows could not be written")
-        if told != shadows.done:
-            told = shadows.done
-            _tell(done=shadows.done, errors=shadows.errors, failed=shadows.failed)
+        if told != done:
+            told = done
+            _tell(done=done, errors=errors, failed=shadows.failed)
         if is_last:
             break
         with contextlib.suppress(TimeoutError):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -34,9 +34,10 @@ class ShadowGone(Exception):
 class ShadowProcess:
     """One running process. Made by `start`, ended by `close`."""
 
-    def __init__(self, process: Process, metrics: Metrics) -> None:
+    def __init__(self, process: Process, metrics: Metrics, ended: Callable[[], None]) -> None:
         self._process = process
         self._metrics = metrics
+        self._ended = ended
         self._brain: Brain | None = None
         self._known: set[str] = set()
         self._ready = asyncio.Event()
@@ -48,17 +49,19 @@ class ShadowProcess:
         self._reader = asyncio.create_task(self._read(), name="shadow-replies")
 
     @classmethod
-    async def start(cls, dsn: str, metrics: Metrics) -> ShadowProcess:
-        """Start a process that writes its counts to this database."""
+    async def start(cls, dsn: str, metrics: Metrics, ended: Callable[[], None]) -> ShadowProcess:
+        """Start a process that writes its counts to this database; `ended` is called at its end."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "service.shadow.child", stdin=PIPE, stdout=PIPE
         )
-        started = cls(process, metrics)
+        started = cls(process, metrics, ended)
         await started.send("start", {"dsn": dsn})
         return started
 
     async def ask(self, brain: Brain) -> None:
         """Return when it asks the shadows of this brain; raise `ShadowGone`."""
+        if self._reader.done():
+            raise ShadowGone("it ended")
         if brain is self._brain:
             return
         versions = [files.version for files in brain.shadows]
@@ -135,3 +138,4 @@ class ShadowProcess:
                     self._done, self._errors = told["done"], told["errors"]
         finally:
             self._ready.set()
+            self._ended()

@@ -97,6 +97,7 @@ class ShadowQueue:
             finally:
                 await self._end_process()
             await asyncio.sleep(pause)
+            self._wake.set()
             pause = min(2 * pause, RESTART_SECONDS[1])
 
     async def _work(self) -> None:
@@ -107,7 +108,7 @@ class ShadowQueue:
             while self._tasks:
                 await self._hand_over(self._tasks.popleft())
             if self._brain.shadows:
-                await self._set_up(self._brain)
+                await self._tell_dropped(await self._set_up(self._brain))
             elif self._process is not None:
                 return
 
@@ -116,9 +117,7 @@ class ShadowQueue:
             process = await self._set_up(task.brain)
             known = self._lists.facts(process.listed, task.tags, epoch_ms(task.observed_at))
             facts = {**known, **task.facts}
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                await process.send("dropped", {"count": dropped})
+            await self._tell_dropped(process)
             await process.send("task", task_of(task, facts))
         except TypeError:  # a number that JSON does not know
             self._drop(1)
@@ -130,14 +129,19 @@ class ShadowQueue:
     async def _set_up(self, brain: Brain) -> ShadowProcess:
         """Return a process that asks the shadows of this brain."""
         if self._process is None:
-            self._process = await ShadowProcess.start(self._dsn, self._metrics)
+            self._process = await ShadowProcess.start(self._dsn, self._metrics, self._wake.set)
         await self._process.ask(brain)
         return self._process
 
+    async def _tell_dropped(self, process: ShadowProcess) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            await process.send("dropped", {"count": dropped})
+
     async def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            self._drop(await process.close())
+        if self._process is not None:
+            self._drop(await self._process.close())
+            self._process = None
 
     def _drop(self, count: int) -> None:
         self._dropped += count

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from service.bootstrap import bootstrap
 from service.embedded import EmbeddedServers
 from tests.deploying import approved, deploy, pack_of, set_of, stop
 from tests.events import event
+from tests.live_cases import own_settings, until
 from tests.running import Here, entries, service_here, settings_on
 
 SOON_SECONDS = 1.0
@@ -40,30 +40,12 @@ async def here(
         yield running
 
 
-def own_settings(
-    servers: EmbeddedServers, base: Path, first: RuleSetFiles, postgres_url: str
-) -> Any:
-    """Settings of a service with a database of its own."""
-    first.write(base / "first")
-    settings = settings_on(servers, base, patient_ms=10_000, rules_dir=base / "first")
-    return settings.model_copy(
-        update={"postgres": settings.postgres.model_copy(update={"url": postgres_url})}
-    )
-
-
 @pytest.fixture
 async def database(fresh_postgres_url: str) -> AsyncIterator[Any]:
     """A connection to the service's database."""
     connection = await asyncpg.connect(fresh_postgres_url)
     yield connection
     await connection.close()
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for what must come."""
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.01)
 
 
 async def rules_of(here: Here) -> tuple[bool, str]:
