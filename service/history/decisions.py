@@ -6,7 +6,7 @@ accepted. Invariant: what is given is what was sealed; what cannot be read is co
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from features.history import HistoryEvent
@@ -77,15 +77,25 @@ class DecisionReader:
         `WrongKek` and what asyncpg raises.
         """
         async for found in self._entries.pages(span, ("decision",)):
-            decisions = []
-            for opened in found:
-                decision = decision_of(opened)
-                if decision is None:
-                    self.skipped.note("expired")
-                else:
-                    decisions.append(decision)
-            if decisions:
+            if decisions := self._decisions(found):
                 yield decisions
+
+    async def of_events(self, event_tags: Sequence[str]) -> list[RecordedDecision]:
+        """Return the decisions about some events, in no order; `skipped` grows. Raises as `pages`.
+
+        A thousand events at a time are held together.
+        """
+        return self._decisions(await self._entries.of_events(event_tags, ("decision",)))
+
+    def _decisions(self, found: Sequence[Opened]) -> list[RecordedDecision]:
+        decisions = []
+        for opened in found:
+            decision = decision_of(opened)
+            if decision is None:
+                self.skipped.note("expired")
+            else:
+                decisions.append(decision)
+        return decisions
 
 
 def decision_of(opened: Opened) -> RecordedDecision | None:

@@ -36,6 +36,9 @@ LEFT JOIN entry_subject s ON s.entry_id = e.entry_id
 LEFT JOIN subject_key k ON k.key_id = s.key_id
 WHERE e.entry_id = ANY($1::bytea[])
 """
+_IDS_OF_EVENTS = """
+SELECT entry_id FROM ledger_entry WHERE event_key = ANY($1::bytea[]) AND type = ANY($2::text[])
+"""
 _MONTH_KEYS = "SELECT name, wrapped FROM ledger_key WHERE name LIKE 'core/%'"
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,6 +84,7 @@ class OrderedEntries:
         self._connection = connection
         self._ring = ring
         self._log = log
+        self._opener: Opener | None = None
         self.skipped = Skipped()
 
     async def pages(
@@ -102,6 +106,19 @@ class OrderedEntries:
                 yield _held(span, ready)
                 del waiting[: len(ready)]
         yield _held(span, waiting)
+
+    async def of_events(
+        self, event_tags: Sequence[str], types: Sequence[str] = EVENT_ENTRIES
+    ) -> list[Opened]:
+        """Return the opened entries of some events, in no order; `skipped` grows.
+
+        Raises `WrongKek` and what asyncpg raises.
+        """
+        if self._opener is None:
+            self._opener = Opener(self._ring, self._log, await self._month_keys())
+        keys = [tag.encode() for tag in event_tags]
+        rows = await self._connection.fetch(_IDS_OF_EVENTS, keys, list(types))
+        return await self._opened(self._opener, [row["entry_id"] for row in rows])
 
     async def _seconds(
         self, span: Span, types: Sequence[str]
