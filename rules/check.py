@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from rules.batch import CompiledRule
+from rules.card_check import check_card
 from rules.cel import Language
 from rules.cel_lists import ListCall, list_calls
 from rules.cel_names import position
@@ -21,11 +22,19 @@ from rules.engine import compile_rule, too_costly
 from rules.errors import RuleSetInvalid
 from rules.examples import ExampleRun, run_examples
 from rules.files import POLICY, REASONS, RuleSetFiles
-from rules.limits import MAX_BYTES, MAX_EXAMPLES_OF_RULE, MAX_LISTED, MAX_RULES
+from rules.limits import (
+    MAX_BYTES,
+    MAX_COST_OF_EVENT_TYPE,
+    MAX_EXAMPLES_OF_RULE,
+    MAX_LISTED,
+    MAX_RULES,
+)
+from rules.logic import check_logic
 from rules.pack import read_packs
 from rules.policy_file import event_type_places, read_policy
 from rules.reasons import ReasonText, read_reasons
 from rules.rule import Rule
+from rules.table_check import check_table
 
 __all__ = ["check_files", "check_rules", "examples_of", "render"]
 
@@ -68,7 +77,13 @@ def check_files(
         else:
             problems += result
     problems += too_costly(one for one in compiled if one.rule.mode != "off")
+    problems += _check_work(compiled)
     problems += _check_examples(compiled, language)
+    problems += check_logic(compiled, language)
+    for table in packs.tables:
+        problems += check_table(table)
+    for card in packs.cards:
+        problems += check_card(card, language)
     return sorted(set(problems))
 
 
@@ -133,6 +148,21 @@ def _check_size(files: RuleSetFiles, rules: Sequence[Rule]) -> Iterable[Diagnost
     if len(listed) > MAX_LISTED:
         message = f"the rules ask {len(listed)} lists for a kind of entity, more than {MAX_LISTED}"
         yield Diagnostic(first, 1, 1, "too-many", message)
+
+
+def _check_work(compiled: Sequence[CompiledRule]) -> Iterable[Diagnostic]:
+    """Yield the event types whose rules could take too long together, at their costliest rule."""
+    by_type: dict[str, list[CompiledRule]] = {}
+    for one in compiled:
+        for event_type in one.rule.event_types:
+            by_type.setdefault(event_type, []).append(one)
+    for event_type, rules in sorted(by_type.items()):
+        steps = sum(one.work.steps for one in rules)
+        if steps > MAX_COST_OF_EVENT_TYPE:
+            message = f"the rules of '{event_type}' take up to {steps:,} steps together"
+            hint = f"{MAX_COST_OF_EVENT_TYPE:,} are allowed; this rule takes the most"
+            costliest = max(rules, key=lambda one: one.work.steps).rule
+            yield costliest.diagnose((1, 1), "cel-costly", message, hint)
 
 
 def _check_words(
@@ -211,6 +241,7 @@ def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Ite
             if needed not in expected:
                 message = f"the rule has no example with 'expect: {needed}'"
                 yield place.diagnose("no-example", message)
+    ids = {one.rule.id for one in compiled}
     runs = run_examples(compiled, language)
     for _, group in groupby(runs, key=lambda run: run.subject):
         for count, run in enumerate(group, 1):
@@ -221,6 +252,7 @@ def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Ite
             yield from run.problems
             if run.problems or run.is_passed or node is None:
                 continue
-            message = f"the example expects {run.example.expect}, the rule answers {run.answer}"
+            whose = "rule" if run.subject in ids else "whole"
+            message = f"the example expects {run.example.expect}, the {whose} answers {run.answer}"
             hint = f"without a value: {', '.join(run.missing)}" if run.missing else ""
             yield node.value["expect"].diagnose("example", message, hint)

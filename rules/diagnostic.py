@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -36,6 +36,10 @@ class Diagnostic:
     def is_error(self) -> bool:
         """Whether a rule set with this problem is refused."""
         return self.severity == "error"
+
+    def as_warning(self) -> Diagnostic:
+        """Return the same as something to look at."""
+        return replace(self, severity="warning")
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"

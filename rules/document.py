@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -60,10 +60,6 @@ class Node:
     def diagnose(self, code: str, message: str, hint: str = "") -> Diagnostic:
         """Return an error at this value."""
         return self.file.diagnose(self.line, self.column, code, message, hint)
-
-    def warn(self, code: str, message: str, hint: str = "") -> Diagnostic:
-        """Return a warning at this value."""
-        return replace(self.diagnose(code, message, hint), severity="warning")
 
     @property
     def source(self) -> str:

@@ -69,6 +69,7 @@ class Card(NamedTuple):
     id: str
     items: tuple[Item, ...]
     outcomes: tuple[Reached, ...]
+    is_whole: bool  # every item and every outcome could be read
 
 
 class _Common(NamedTuple):
@@ -83,19 +84,20 @@ class _Common(NamedTuple):
 
 
 def read_card(node: Node, pack: Pack, problems: list[Diagnostic]) -> tuple[list[Rule], Card | None]:
-    """Return a card's rules, and the card if all of it can be read."""
+    """Return a card's rules, and the card."""
     part = check_keys(node, CARD_KEYS, "a score card", problems)
     if not part:
         return [], None
-    before = len(problems)
     reader = Reader(part, node, problems)
     reader.need(REQUIRED, "the score card")
     identifier = read_id(reader)
     terms, declared = read_terms(reader, pack), read_declared(reader, pack)
     used: dict[str, Parameter] = {}
     when = filled(part["when"], declared, used, problems) if reader.text("when", "") else None
+    before = len(problems)
     items = _items(part.get("items"), declared, used, problems)
     outcomes = _outcomes(part.get("outcomes"), declared, used, problems)
+    card = Card(identifier, tuple(items), tuple(outcomes), is_whole=len(problems) == before)
     check_unused(part.get("parameters"), used, problems)
     names = tuple(reached.outcome.value for reached in outcomes)
     answers = (*names, "no_hit", "unknown", "error")
@@ -109,8 +111,7 @@ def read_card(node: Node, pack: Pack, problems: list[Diagnostic]) -> tuple[list[
         replace(_rule(common, reached, following, problems), examples=examples)
         for reached, following in zip(outcomes, [*outcomes[1:], None], strict=True)
     ]
-    card = Card(identifier, tuple(items), tuple(outcomes))
-    return (rules if items else []), card if len(problems) == before else None
+    return (rules if items else []), card
 
 
 def _rule(

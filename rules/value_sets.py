@@ -159,3 +159,8 @@ def shared(left: ValueSet, right: ValueSet) -> ValueSet:
     if isinstance(left, Names) and isinstance(right, Names):
         return left & right
     return Names(frozenset())
+
+
+def joined(left: ValueSet, right: ValueSet) -> ValueSet:
+    """Return what either holds; both must be of one kind."""
+    return ~shared(~left, ~right)

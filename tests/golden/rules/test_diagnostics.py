@@ -8,12 +8,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rules.check import check_rules, render
+import pytest
+
+from rules.check import check_files
+from rules.diagnostic import render
+from rules.files import RuleSetFiles
 
 HERE = Path(__file__).parent
 FACT_TYPES = {
     "has_user": "bool",
     "event.type": "string",
+    "event.business_line": "string",
+    "event.region": "string",
     "order.channel": "string",
     "user_orders_7d": "int",
     "user_share_7d": "double",
@@ -24,17 +30,18 @@ AVAILABLE = {
 }
 
 
-def test_every_problem_of_a_bad_directory_at_once() -> None:
-    """All problems of packs, reasons and policy come in one answer, each with place and caret."""
-    found = check_rules(
-        HERE / "bad" / "packs",
+@pytest.mark.parametrize("case", ["bad", "logic", "parameters", "tables"])
+def test_every_problem_of_a_rule_set_at_once(case: str) -> None:
+    """All problems of packs, tables, reasons and policy come in one answer, each in its place."""
+    found = check_files(
+        RuleSetFiles.load(HERE / case),
         FACT_TYPES,
         event_types=("signup", "login", "checkout", "payment"),
-        reasons=HERE / "bad" / "reasons.yaml",
-        policy=HERE / "bad" / "policy.yaml",
-        available=AVAILABLE,
+        available=AVAILABLE if case == "bad" else None,
+        entity_kinds=("user", "device"),
+        lists=("vip",),
     )
-    golden = HERE / "bad" / "expected.txt"
+    golden = HERE / case / "expected.txt"
     text = render(found)
     if os.environ.get("REGENERATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")

@@ -9,12 +9,14 @@ import pytest
 
 import rules
 from features.catalog import Catalog
+from features.entities import ENTITY_KINDS
 from features.event_types import EVENT_TYPES
 from features.fields import PRESENCE
 from features.known_facts import known_facts
-from rules.check import check_rules, render
+from rules.check import check_files, render
 from rules.decision import Outcome
 from rules.engine import Engine
+from rules.files import RuleSetFiles
 from rules.policy import Policy
 from rules.reasons import Reasons
 from rules.rule import Rule
@@ -32,13 +34,12 @@ def catalog() -> Catalog:
 
 def test_everything_shipped_is_right(catalog: Catalog) -> None:
     """Each rule compiles, can be known for its types, has its texts, and answers its examples."""
-    found = check_rules(
-        HERE / "packs",
+    found = check_files(
+        RuleSetFiles.load(),
         catalog.fact_types,
         event_types=EVENT_TYPES,
-        reasons=HERE / "reasons.yaml",
-        policy=HERE / "policy.yaml",
         available={name: known_facts(catalog, name) for name in EVENT_TYPES},
+        entity_kinds=ENTITY_KINDS,
     )
     assert not found, render(found)
 
