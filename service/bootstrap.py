@@ -34,6 +34,7 @@ from service.code_version import code_version
 from service.completeness import Completeness
 from service.decider import Decider
 from service.devices import Devices, ValkeyNonces
+from service.evidence.performance import Performance
 from service.gate import Gate
 from service.idempotency import Once
 from service.know import Knowledge
@@ -183,6 +184,8 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         changes.follow(LISTS_CHANGED, lists.refresh)
         await lists.first_read(LISTS_SECONDS)
         await stack.enter_async_context(BacktestRunner(settings, actions, changes))
+        performance = Performance(settings, lambda: decider.brain.live.version)
+        await stack.enter_async_context(performance)
         yield Runtime(
             settings=settings,
             changes=changes,
@@ -195,6 +198,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             record=record,
             ledger=ledger,
             lists=lists,
+            performance=performance,
             valkey=valkey,
             completeness=completeness,
             gate=Gate(settings.http.max_in_flight),

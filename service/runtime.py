@@ -20,6 +20,7 @@ from service.changes import Changes
 from service.completeness import NO_GAP, Completeness
 from service.decider import Decider
 from service.errors import RecordUnavailable
+from service.evidence.performance import Performance
 from service.gate import Gate
 from service.ledger.writer import LedgerWriter
 from service.lists.membership import Lists
@@ -58,6 +59,7 @@ class Runtime:
     record: LedgerRecord
     ledger: LedgerWriter
     lists: Lists
+    performance: Performance
     valkey: Connection
     completeness: Completeness
     gate: Gate

@@ -24,6 +24,7 @@ from service.api import (
     labels,
     lists,
     people,
+    performance,
     rule_lifecycle,
     rule_sets,
     rule_stops,
@@ -53,8 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (
-        score, decisions, collector, health, people, lists, labels, rule_sets, rule_lifecycle,
-        rule_stops, backtests,
+        score, decisions, collector, health, people, lists, labels, performance, rule_sets,
+        rule_lifecycle, rule_stops, backtests,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

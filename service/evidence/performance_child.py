@@ -1,0 +1,157 @@
+"""How is the performance of rules computed beside the service? As a process, told on stdin.
+
+It says how far it is in lines of JSON on stdout; the last one is the report or an error. Invariant:
+what it counted of an hour is kept even when it is ended early, so the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from rules.errors import ContentError
+from rules.files import SHIPPED, RuleSetFiles
+from service.errors import Refused
+from service.evidence.labelled import MOST, Labelled, labelled_decisions, labels_since
+from service.evidence.performance_report import PerformanceReport
+from service.evidence.rule_figures import figures_of
+from service.evidence.rule_hours import (
+    HOUR,
+    count_hours,
+    hour_of,
+    read_hours,
+    uncounted_hours,
+)
+from service.history.decisions import DecisionReader
+from service.ledger.keys import FileKek, Keyring
+from service.rule_sets.parts import read_rules
+from service.rule_sets.store import read_files
+from service.secrets_files import read_keys
+from service.settings import Settings
+
+# Decisions come first: the service's workers are at 0.
+NICE = 10
+# One process counts, others wait and find it counted. Any number will do, if it is always this.
+LOCK = 7308604899
+
+log = logging.getLogger(__name__)
+
+
+def order_text(settings: Settings, live: str, now: datetime, days: int, recent_hours: int) -> bytes:
+    """Return what the process reads: everything that it needs, nothing from the environment."""
+    return orjson.dumps(
+        {
+            "settings": settings.model_dump(mode="json"),
+            "live": live,
+            "now": now,
+            "days": days,
+            "recent_hours": recent_hours,
+        }
+    )
+
+
+async def report(order: dict[str, Any]) -> PerformanceReport:
+    """Count what is not counted yet, and compute the report."""
+    settings = Settings(**order["settings"])
+    now = datetime.fromisoformat(order["now"])
+    until = hour_of(now) + HOUR
+    since = hour_of(now - timedelta(days=order["days"]))
+    recent_since = hour_of(now - timedelta(hours=order["recent_hours"]))
+    dsn = settings.postgres.url
+    counting, reading = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    try:
+        ring = Keyring(FileKek(read_keys(settings).kek))
+        reader = DecisionReader(reading, ring, settings.ledger.log_name)
+        await counting.execute("SELECT pg_advisory_lock($1)", LOCK)
+        uncounted = await uncounted_hours(counting, since, until, now)
+        labels = await labels_since(counting, since, until, now)
+        total, done = sum(uncounted.values()) + len(labels), 0
+        async for count in count_hours(reader, counting, uncounted):
+            done += count
+            _say({"done": done, "total": max(total, done)})
+        await counting.execute("SELECT pg_advisory_unlock($1)", LOCK)
+        labelled: list[Labelled] = []
+        async for part in labelled_decisions(reader, labels):
+            labelled += part
+            _say({"done": done + len(labelled), "total": max(total, done + len(labelled))})
+        hours = await read_hours(counting, since, until)
+        sets = {version for _, tally in hours for version in tally.decisions}
+        asked = await _asked(counting, {*sets, order["live"]}, settings)
+    finally:
+        await counting.close()
+        await reading.close()
+    return PerformanceReport(
+        since=since,
+        until=now,
+        recent_since=recent_since,
+        as_of=now,
+        rule_set=order["live"],
+        decisions=sum(
+            count
+            for _, tally in hours
+            for types in tally.decisions.values()
+            for count in types.values()
+        ),
+        labelled_abusive=sum(one.is_abusive for one in labelled),
+        labelled_honest=sum(not one.is_abusive for one in labelled),
+        is_cut=len(labels) == MOST,
+        unreadable=len(labels) - len(labelled),
+        rules=figures_of(hours, labelled, asked, order["live"], recent_since),
+    )
+
+
+async def _asked(
+    connection: Any, versions: Iterable[str], settings: Settings
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Return the rules that each rule set asks, of which event types; unknown sets are left out."""
+    asked = {}
+    for version in versions:
+        try:
+            files = await read_files(connection, version)
+        except Refused:
+            files = RuleSetFiles.load(settings.rules_dir or SHIPPED)
+            if files.version != version:
+                continue
+        try:
+            rules = read_rules(files)
+        except ContentError:
+            continue
+        asked[version] = {
+            rule.id: frozenset(rule.event_types) for rule in rules.values() if rule.mode != "off"
+        }
+    return asked
+
+
+def main() -> int:
+    os.nice(NICE)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    order = orjson.loads(sys.stdin.buffer.read())
+    try:
+        done = asyncio.run(report(order))
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if not hasattr(error, "code"):
+            log.exception("the performance of rules could not be computed")
+        _say({"error": str(error) if hasattr(error, "code") else type(error).__name__})
+        return 1
+    _say({"report": done.model_dump(mode="json")})
+    return 0
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
