@@ -134,7 +134,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment that gives a child process these settings."""
     assert settings.valkey.url is not None
     assert settings.postgres.url is not None
+    rules_dir = settings.rules_dir
     return {
+        **({} if rules_dir is None else {"TOUCHSTONE_RULES_DIR": str(rules_dir)}),
         "TOUCHSTONE_CLOCK": settings.clock,
         "TOUCHSTONE_HTTP__BUDGET_MS": str(settings.http.budget_ms),
         "TOUCHSTONE_VALKEY__BUDGET_MS": str(settings.valkey.budget_ms),
