@@ -85,7 +85,7 @@ async def lift_stop(request: Request, caller: Stopper, rule: Rule) -> StopAnswer
 
 
 def _allow(runtime: Runtime, caller: Caller, rule_id: str) -> None:
-    """Raise `OutsideLimits` unless the rule, in every version that decides, is within the limits."""
+    """Raise `OutsideLimits` unless the rule, in what decides, is within the limits."""
     if caller.limits.is_everything:
         return
     brain = runtime.brain

@@ -60,7 +60,7 @@ def build_app(words: Sequence[str]) -> typer.Typer:
     app.command("serve")(serve)
     app.add_typer(keys_app, name="keys")
     app.add_typer(people_app, name="people")
-    app.add_typer(rules_app, name="rules")
+    app.add_typer(rules_app(words), name="rules")
     app.add_typer(lists_app, name="lists")
     app.add_typer(labels_app, name="labels")
     app.add_typer(ledger_app, name="ledger")

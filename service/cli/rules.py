@@ -1,54 +1,55 @@
-"""Are the rules right? `touchstone rules check`."""
+"""How do rules come from an idea to live, with evidence? `touchstone rules ...`.
+
+Commands of training/ (suggest, tune) are found by their entry points, as this package may not
+import them.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import importlib.metadata
+from collections.abc import Sequence
 
 import typer
 
-from service.cli.options import Var
+from service.cli import rules_lifecycle, rules_local, rules_stops, rules_versions
+from service.cli.discovered import add_command, add_if_there
 
-rules_app = typer.Typer(help="Rule packs.", no_args_is_help=True)
+GROUP = "touchstone.rules"
 
 
-@rules_app.command("check")
-def check(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            help="Directory of rule packs. Default: TOUCHSTONE_RULES_DIR, else the shipped ones",
-        ),
-    ] = None,
-    var: Var = None,
-) -> None:
-    """Check rules, policy and reason texts, and run the examples of every rule."""
-    import rules
-    from features.catalog import DEFAULT_PATH, Catalog
-    from features.event_types import EVENT_TYPES
-    from features.known_facts import known_facts
-    from rules.check import check_rules, render
-    from rules.ruleset import RuleSet
-    from service.settings import load_settings
-
-    settings = load_settings(var)
-    shipped = Path(rules.__file__).parent
-    root = directory or settings.rules_dir or shipped
-    packs = root / "packs"
-    catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
-    problems = check_rules(
-        packs,
-        catalog.fact_types,
-        event_types=EVENT_TYPES,
-        reasons=shipped / "reasons.yaml",
-        policy=root / "policy.yaml"
-        if (root / "policy.yaml").is_file()
-        else shipped / "policy.yaml",
-        available={name: known_facts(catalog, name) for name in EVENT_TYPES},
-    )
-    if problems:
-        typer.echo(render(problems), err=True, nl=False)
-        raise typer.Exit(1)
-    ruleset = RuleSet.load(packs)
-    typer.echo(f"{len(ruleset.rules)} rules, no problems (rule set {ruleset.version[:16]})")
+def rules_app(words: Sequence[str]) -> typer.Typer:
+    """Return the group; of its discovered commands only the one that `words` call is loaded."""
+    app = typer.Typer(help="Rules: from an idea to live, with evidence.", no_args_is_help=True)
+    for command in (
+        rules_versions.pull,
+        rules_local.check,
+        rules_local.diff,
+        rules_versions.push,
+        rules_lifecycle.submit,
+        rules_lifecycle.approve,
+        rules_lifecycle.reject,
+        rules_lifecycle.activate,
+        rules_lifecycle.rollout,
+        rules_lifecycle.ramp,
+        rules_lifecycle.abort,
+        rules_lifecycle.rollback,
+        rules_lifecycle.shadow,
+        rules_lifecycle.unshadow,
+        rules_lifecycle.status,
+        rules_versions.history,
+        rules_stops.stop,
+        rules_stops.confirm,
+        rules_stops.lift,
+        rules_stops.stops,
+    ):
+        app.command(command.__name__)(command)
+    app.command("test")(rules_local.examples)
+    app.command("set")(rules_versions.set_)
+    if "rules" not in words:
+        return app
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
+        if entry.name in words:
+            add_command(app, entry.name, entry.load())
+        else:
+            add_if_there(app, entry)
+    return app
