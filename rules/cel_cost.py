@@ -66,7 +66,17 @@ class _Size:
 
     @property
     def all(self) -> int:
+        """Characters, and numbers and bools, in all of it."""
         return max(1, self.length * (self.entry.all if self.entry else 1))
+
+    @property
+    def comparison(self) -> int:
+        """Steps to compare it with a value of the same size: each entry, and the characters."""
+        return self.entries + self.all // _CHARACTERS_OF_STEP
+
+    @property
+    def entries(self) -> int:
+        return self.length * max(1, self.entry.entries) if self.entry else 0
 
 
 _SCALAR = _Size()
@@ -137,13 +147,12 @@ class _Count:
         elif name == "matches":
             self._matches(tree)
         elif name in _COMPARISONS:
-            self.steps += min(part.all for part in parts) // _CHARACTERS_OF_STEP
+            self.steps += min(part.comparison for part in parts)
         elif name == "contains":
             self.steps += parts[0].all * parts[1].all // 4096  # 22 us at worst for 1,024 each
         elif name == "@in":
             entries, entry = parts[1].length, parts[1].entry or _SCALAR
-            compared = min(parts[0].all, entry.all) // _CHARACTERS_OF_STEP
-            self.steps += entries * (1 + compared)
+            self.steps += entries * (1 + min(parts[0].comparison, entry.comparison))
         elif name in ("timestamp", "duration", "int", "double", "string", "bool"):
             self.steps += _STEPS_OF_CONVERSION + parts[0].all // _CHARACTERS_OF_STEP
             return _Size(max(parts[0].length, 40)) if name == "string" else _SCALAR

@@ -41,7 +41,7 @@ class Engine:
         """
         self.ruleset = ruleset
         language = Language(fact_types)
-        language.declare(rule.when for rule in ruleset.rules)
+        language.declare(_sources(ruleset.rules, pause))
         compiled: list[CompiledRule] = []
         problems: list[Diagnostic] = []
         for rule in ruleset.rules:
@@ -112,6 +112,7 @@ class _Timeline:
         asleep = [
             [i for i, r in enumerate(rules) if not r.rule.is_valid_at(start)] for start in starts
         ]
+        pause()
         self.batch = Batch(language, rules, [(), *asleep]).compile(pause)
 
     def period_at(self, at: datetime | None) -> int:
@@ -134,6 +135,13 @@ def too_costly(rules: Iterable[CompiledRule]) -> Iterator[Diagnostic]:
             )
             hint = f"this one may take {worst.work.steps:,}, the most of them"
             yield worst.rule.diagnose((1, 1), "cel-costly", message, hint)
+
+
+def _sources(rules: Sequence[Rule], pause: Callable[[], None]) -> Iterator[str]:
+    for index, rule in enumerate(rules):
+        if index % 100 == 0:
+            pause()
+        yield rule.when
 
 
 def _by_type(rules: Iterable[CompiledRule]) -> dict[str, list[CompiledRule]]:
