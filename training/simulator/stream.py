@@ -15,6 +15,7 @@ from datetime import datetime
 from random import Random
 
 from training.labelled import Labelled
+from training.simulator.merchants import Market
 from training.simulator.people import DAY
 from training.simulator.scenarios.account_takeover import account_takeover
 from training.simulator.scenarios.card_tester import card_tester
@@ -23,6 +24,7 @@ from training.simulator.scenarios.credential_stuffing import credential_stuffing
 from training.simulator.scenarios.honest import coupon_day, flash_sale_visit, sign_up, visit
 from training.simulator.scenarios.return_abuser import return_abuser
 from training.simulator.steps import Scenario, Step, iso
+from training.simulator.trade import trade
 from training.simulator.world import World
 
 HONEST: tuple[Scenario, ...] = (visit, sign_up, coupon_day)
@@ -38,6 +40,7 @@ ATTACKS: tuple[Scenario, ...] = (
 # Means over long runs of the scenarios as they are (a test keeps them close).
 _EVENTS_PER_VISIT = 3.4
 _EVENTS_PER_ATTACK = 26.0
+_FEWEST_MERCHANTS, _EVENTS_PER_MERCHANT = 8, 20
 _PEAK_SECONDS = 3600.0
 _SLOT_SECONDS = 1800.0
 
@@ -56,6 +59,9 @@ class Traffic:
     """Customers of before; None: one for 25 events, 60 at least."""
     settled: datetime | None = None
     """Before this time the customers of before signed up; None: before `since`."""
+    merchants_share: float = 0.0
+    """Share of the events that are offers and settlements of merchants. No model learns from these:
+    with 0, as for training, the customers' events are what they are by themselves."""
 
 
 def simulate(traffic: Traffic) -> Iterator[Labelled]:
@@ -65,25 +71,44 @@ def simulate(traffic: Traffic) -> Iterator[Labelled]:
     up hold `run`; customers of before are the same people in every run with the same `seed`,
     `population` and `settled`.
     """
+    of_merchants = int(traffic.events * traffic.merchants_share)
+    shop = _shop(traffic, traffic.events - of_merchants)
+    if not of_merchants:
+        return shop
+    merchants = _trade(traffic, of_merchants)
+    return heapq.merge(shop, merchants, key=lambda item: str(item.event["occurred_at"]))
+
+
+def _shop(traffic: Traffic, wanted: int) -> Iterator[Labelled]:
     start, end = traffic.since.timestamp(), traffic.until.timestamp()
-    settled = start if traffic.settled is None else traffic.settled.timestamp()
-    population = traffic.population or max(60, traffic.events // 25)
-    world = World(traffic.seed, traffic.run, settled, population)
-    sessions = _Sessions(traffic, world, start, end)
+    sessions = _Sessions(traffic, _world(traffic), start, end)
     emitted = 0
-    while emitted < traffic.events:
-        taken = sessions.take(traffic.events - emitted)
+    while emitted < wanted:
+        taken = sessions.take(wanted - emitted)
         if taken is None:
             return
-        step, scenario = taken
         emitted += 1
-        event = {
-            "event_id": f"{traffic.run}-{emitted:06x}e",
-            "type": step.type,
-            "occurred_at": iso(step.at),
-            **step.parts,
-        }
-        yield Labelled(event, int(step.abusive), scenario)
+        yield _labelled(f"{traffic.run}-{emitted:06x}e", *taken)
+
+
+def _trade(traffic: Traffic, wanted: int) -> Iterator[Labelled]:
+    start, end = traffic.since.timestamp(), traffic.until.timestamp()
+    merchants = max(_FEWEST_MERCHANTS, wanted // _EVENTS_PER_MERCHANT)
+    opened = start if traffic.settled is None else traffic.settled.timestamp()
+    market = Market(_world(traffic), traffic.seed, traffic.run, opened, merchants)
+    for number, (step, scenario) in enumerate(trade(market, start, end, wanted), 1):
+        yield _labelled(f"{traffic.run}-{number:06x}t", step, scenario)
+
+
+def _world(traffic: Traffic) -> World:
+    settled = traffic.since if traffic.settled is None else traffic.settled
+    population = traffic.population or max(60, traffic.events // 25)
+    return World(traffic.seed, traffic.run, settled.timestamp(), population)
+
+
+def _labelled(event_id: str, step: Step, scenario: str) -> Labelled:
+    event = {"event_id": event_id, "type": step.type, "occurred_at": iso(step.at), **step.parts}
+    return Labelled(event, int(step.abusive), scenario)
 
 
 class _Sessions:

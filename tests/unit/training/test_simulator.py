@@ -7,12 +7,20 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from pathlib import Path
 
 import pytest
 
+import rules
+from features.catalog import Catalog
 from features.event import parse_event
 from features.event_types import EVENT_TYPES
+from features.money import CurrencyTable
+from rules.engine import Engine
+from rules.ruleset import RuleSet
+from training.dataset import OfflineKnowledge
 from training.labelled import Labelled
+from training.simulator import trade
 from training.simulator.stream import (
     _EVENTS_PER_ATTACK,
     ATTACKS,
@@ -22,6 +30,8 @@ from training.simulator.stream import (
 from training.simulator.world import World
 
 UNTIL = datetime(2026, 11, 22, tzinfo=UTC)
+OF_MERCHANTS = {"listing_submitted", "settlement"}
+CATALOG, CURRENCIES = Catalog.load(), CurrencyTable("CNY", {}, {})
 
 
 def traffic(events: int = 6000, seed: int = 7, days: int = 14, run: str = "t1") -> Traffic:
@@ -33,10 +43,57 @@ def stream() -> list[Labelled]:
     return list(simulate(traffic()))
 
 
+@pytest.fixture(scope="module")
+def market() -> list[Labelled]:
+    return list(simulate(replace(traffic(), merchants_share=0.15)))
+
+
 def test_every_event_is_valid_and_every_type_occurs(stream: list[Labelled]) -> None:
-    """The API would take each of them; no type is left out."""
+    """The API would take each of them; no type is left out but those of merchants."""
     types = {parse_event(json.dumps(item.event).encode()).type for item in stream}
+    assert types == set(EVENT_TYPES) - OF_MERCHANTS
+
+
+def test_merchants_are_beside_the_customers(market: list[Labelled]) -> None:
+    """With merchants every type occurs, in order, and each way of breaking a rule."""
+    types = {parse_event(json.dumps(item.event).encode()).type for item in market}
     assert types == set(EVENT_TYPES)
+    times = [item.event["occurred_at"] for item in market]
+    assert times == sorted(times)
+    assert 5700 <= len(market) <= 6000
+    assert len({item.event["event_id"] for item in market}) == len(market)
+    of_merchants = [item for item in market if item.event["type"] in OF_MERCHANTS]
+    assert 0.1 <= len(of_merchants) / len(market) <= 0.2
+    assert {item.scenario for item in of_merchants if item.label} == {
+        attack.__name__ for attack in trade.ATTACKS
+    }
+    buyers = {item.event["user"]["id"] for item in of_merchants if "user" in item.event}
+    assert buyers & set(users([item for item in market if item not in of_merchants]))
+
+
+def test_merchants_change_no_customer(stream: list[Labelled]) -> None:
+    """What the model learns from is the same stream, whatever merchants do in another one."""
+    few = list(simulate(replace(traffic(), merchants_share=0.0001)))
+    assert few == stream, "less than one event of merchants"
+    some = simulate(replace(traffic(7000), merchants_share=1 / 7, population=240))
+    alone = simulate(replace(traffic(6000), population=240))
+    assert [item for item in some if item.event["type"] not in OF_MERCHANTS] == list(alone)
+
+
+def test_rules_know_honest_merchants_from_others(market: list[Labelled]) -> None:
+    """The packs hit one honest event in fifty at most, and four in five of the others.
+
+    Invented trade is seen when it has become a series.
+    """
+    knowledge, hits = OfflineKnowledge(CATALOG, CURRENCIES), Counter[tuple[int | None, bool]]()
+    engine = Engine(RuleSet.load(Path(rules.__file__).parent / "packs"), CATALOG.fact_types)
+    for item in market:
+        event = parse_event(json.dumps(item.event).encode(), CURRENCIES)
+        if event.type in OF_MERCHANTS:
+            facts = knowledge.facts_of(event).values
+            hits[item.label, bool(engine.evaluate(event.type, facts))] += 1
+    assert hits[0, True] <= 0.02 * hits[0, False]
+    assert hits[1, True] >= 0.8 * (hits[1, True] + hits[1, False])
 
 
 def test_time_never_runs_backwards_and_stays_inside(stream: list[Labelled]) -> None:
