@@ -25,6 +25,7 @@ from training.simulator.stream import Traffic
 SEED = 2  # not that of the training, so that the model meets people whom it never saw
 FIRST_DAYS = 14
 FEWEST_EVENTS = 100
+MERCHANTS_SHARE = 0.08
 KEY_NAME = "demo"
 KEY_SCOPES = ("score", "events:write", "decisions:read", "labels:write")
 # Who plays the four eyes: one writes rules, the other approves them.
@@ -70,7 +71,16 @@ def next_traffic(last: DemoState | None, events: int, now: datetime) -> Traffic:
     """
     if last is None:
         since = now - timedelta(days=FIRST_DAYS)
-        return Traffic(events, SEED, since, now, "demo1", population=events // 12, settled=since)
+        return Traffic(
+            events,
+            SEED,
+            since,
+            now,
+            "demo1",
+            population=events // 12,
+            settled=since,
+            merchants_share=MERCHANTS_SHARE,
+        )
     since = min(datetime.fromisoformat(last.until), now - timedelta(minutes=1))
     pace = events / timedelta(days=FIRST_DAYS).total_seconds()
     wanted = int(pace * (now - since).total_seconds())
@@ -82,6 +92,7 @@ def next_traffic(last: DemoState | None, events: int, now: datetime) -> Traffic:
         f"demo{last.runs + 1}",
         population=last.population,
         settled=datetime.fromisoformat(last.settled),
+        merchants_share=MERCHANTS_SHARE,
     )
 
 
