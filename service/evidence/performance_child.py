@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,8 +59,11 @@ def order_text(settings: Settings, live: str, now: datetime, days: int, recent_h
     )
 
 
-async def report(order: dict[str, Any]) -> PerformanceReport:
-    """Count what is not counted yet, and compute the report."""
+async def report(order: dict[str, Any], progress: Callable[[int, int], None]) -> PerformanceReport:
+    """Count what is not counted yet, and compute the report.
+
+    `progress` is told how many decisions were read, of how many.
+    """
     settings = Settings(**order["settings"])
     now = datetime.fromisoformat(order["now"])
     until = hour_of(now) + HOUR
@@ -77,12 +80,12 @@ async def report(order: dict[str, Any]) -> PerformanceReport:
         total, done = sum(uncounted.values()) + len(labels), 0
         async for count in count_hours(reader, counting, uncounted):
             done += count
-            _say({"done": done, "total": max(total, done)})
+            progress(done, max(total, done))
         await counting.execute("SELECT pg_advisory_unlock($1)", LOCK)
         labelled: list[Labelled] = []
         async for part in labelled_decisions(reader, labels):
             labelled += part
-            _say({"done": done + len(labelled), "total": max(total, done + len(labelled))})
+            progress(done + len(labelled), max(total, done + len(labelled)))
         hours = await read_hours(counting, since, until)
         sets = {version for _, tally in hours for version in tally.decisions}
         asked = await _asked(counting, {*sets, order["live"]}, settings)
@@ -136,7 +139,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     order = orjson.loads(sys.stdin.buffer.read())
     try:
-        done = asyncio.run(report(order))
+        done = asyncio.run(report(order, lambda read, total: _say({"done": read, "total": total})))
     except BrokenPipeError:
         return 1
     except Exception as error:
