@@ -47,7 +47,7 @@ class ApiClient:
         self._url = (url or _running(settings.var) or DEFAULT_URL).rstrip("/")
         if not key:
             raise ApiRefused(
-                f"an API key is needed: --key, or {KEY_VARIABLE}; `touchstone keys create` makes yours"
+                f"an API key is needed: --key or {KEY_VARIABLE}; `touchstone keys create` makes one"
             )
         self._key = key
 

@@ -10,7 +10,9 @@ import asyncpg
 import pytest
 
 from service.api_key import KeyHash, create_key
+from service.people.errors import TooFewAdmins
 from service.people.first import first_people
+from service.people.requests import decide
 
 REQUEST = (
     "INSERT INTO role_request (person, roles, reason, requested_by) "
@@ -136,6 +138,16 @@ async def test_two_admins_remain(sql: Any) -> None:
     own = await asked(sql, "bo", [], "bo")
     await refused(sql, "TSP04", DECISION, own, "approved", "ana")
     assert await roles_of(sql, "bo") == ["admin"]
+
+
+async def test_what_would_leave_one_admin_is_refused_before_it_is_recorded(sql: Any) -> None:
+    """The program hears of it when it decides, not when it commits, which is after the record."""
+    await sql.execute(DECISION, await asked(sql, "cy", [], "ana"), "approved", "bo")
+    own = await asked(sql, "bo", [], "bo")
+    async with sql.transaction():
+        with pytest.raises(TooFewAdmins):
+            async with sql.transaction():
+                await decide(sql, own, "approved", "ana")
 
 
 async def test_admins_who_remove_each_other_at_once(sql: Any, fresh_postgres_url: str) -> None:

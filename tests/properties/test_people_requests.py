@@ -61,19 +61,24 @@ class Model:
 
 
 person = st.sampled_from(PEOPLE)
-roles = st.sampled_from([frozenset(), ADMIN, frozenset({"analyst"}), ADMIN | {"approver"}])
+roles = st.sampled_from(
+    [frozenset(), frozenset(), ADMIN, frozenset({"analyst"}), ADMIN | {"approver"}]
+)
 STEPS = st.lists(
     st.one_of(
+        # Asked and approved at once: what most changes are.
+        st.tuples(st.just("change"), person, roles, st.tuples(person, person)),
         st.tuples(st.just("ask"), person, roles, person),
         st.tuples(
             st.just("decide"),
-            st.integers(0, 9),
+            st.integers(0, 3),  # how many requests ago
             # Mostly approvals: they are what changes something.
-            st.sampled_from(["approved", "approved", "approved", "refused", "withdrawn"]),
+            st.sampled_from(["approved"] * 6 + ["refused", "withdrawn"]),
             person,
         ),
     ),
-    max_size=40,
+    min_size=10,
+    max_size=60,
 )
 
 
@@ -96,7 +101,14 @@ async def _compare(dsn: str, steps: Sequence[tuple[Any, ...]]) -> None:
         model = Model(dict(first))
         numbers: list[int] = []
         for step in steps:
-            await _take(connection, model, numbers, step)
+            kind, subject, what, actor = step
+            if kind == "change":
+                asked = await _take(connection, model, numbers, ("ask", subject, what, actor[0]))
+                if asked:
+                    step = ("decide", 0, "approved", actor[1])
+                    await _take(connection, model, numbers, step)
+            else:
+                await _take(connection, model, numbers, step)
             found = {one.id: frozenset(one.roles) for one in await list_people(connection)}
             assert found == model.roles
             assert sum("admin" in held for held in found.values()) >= 2
@@ -109,12 +121,13 @@ async def _compare(dsn: str, steps: Sequence[tuple[Any, ...]]) -> None:
         await connection.close()
 
 
-async def _take(connection: Any, model: Model, numbers: list[int], step: tuple[Any, ...]) -> None:
-    """Take the step in both, and check that both take it or neither does."""
+async def _take(connection: Any, model: Model, numbers: list[int], step: tuple[Any, ...]) -> bool:
+    """Take the step in both, check that both take it or neither does, and say whether."""
     kind, subject, what, actor = step
     if kind == "decide" and not numbers:
-        return
+        return False
     accepted = True
+    place = len(numbers) - 1 - subject % len(numbers) if kind == "decide" else len(numbers)
     try:
         async with connection.transaction():
             if kind == "ask":
@@ -122,7 +135,7 @@ async def _take(connection: Any, model: Model, numbers: list[int], step: tuple[A
                     connection, person=subject, roles=what, reason="any", actor=actor
                 )
             else:
-                await decide(connection, numbers[subject % len(numbers)], what, actor)
+                await decide(connection, numbers[place], what, actor)
     except Refused:
         accepted = False
     if kind == "ask":
@@ -130,4 +143,5 @@ async def _take(connection: Any, model: Model, numbers: list[int], step: tuple[A
         if accepted:
             numbers.append(number)
     else:
-        assert accepted == model.decide(subject % len(numbers), what, actor), step
+        assert accepted == model.decide(place, what, actor), step
+    return accepted
