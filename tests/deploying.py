@@ -95,15 +95,16 @@ async def approved(connection: Any, files: RuleSetFiles) -> None:
 async def backtested(connection: Any, version: str, baseline: str) -> UUID:
     """Record a backtest that was made and is done."""
     backtest = uuid4()
-    await connection.execute(
-        "INSERT INTO backtest (id, version, baseline, catalog, request, state, actor) "
-        "VALUES ($1, $2, $3, $4, '{}', 'queued', $5)",
-        backtest, version, baseline, CATALOG, AUTHOR,
-    )  # fmt: skip
-    await connection.execute("UPDATE backtest SET state = 'running' WHERE id = $1", backtest)
-    await connection.execute(
-        "UPDATE backtest SET state = 'done', result = '{}' WHERE id = $1", backtest
-    )
+    async with connection.transaction():  # or a running service would claim it
+        await connection.execute(
+            "INSERT INTO backtest (id, version, baseline, catalog, request, state, actor) "
+            "VALUES ($1, $2, $3, $4, '{}', 'queued', $5)",
+            backtest, version, baseline, CATALOG, AUTHOR,
+        )  # fmt: skip
+        await connection.execute("UPDATE backtest SET state = 'running' WHERE id = $1", backtest)
+        await connection.execute(
+            "UPDATE backtest SET state = 'done', result = '{}' WHERE id = $1", backtest
+        )
     return backtest
 
 

@@ -99,22 +99,23 @@ async def backtested(
 ) -> str:
     """Store a backtest of a version against what is live; return its id."""
     number = uuid4()
-    await connection.execute(
-        "INSERT INTO backtest (id, version, baseline, catalog, request, state, actor) "
-        "VALUES ($1, $2, $3, $4, '{}', 'queued', $5)",
-        number,
-        version,
-        (await deployed(connection)).live,
-        catalog,
-        actor,
-    )
-    if state != "queued":
-        await connection.execute("UPDATE backtest SET state = 'running' WHERE id = $1", number)
-    if state not in ("queued", "running"):
+    async with connection.transaction():  # or a running service would claim it
         await connection.execute(
-            "UPDATE backtest SET state = $2, result = $3, ended_at = now() WHERE id = $1",
+            "INSERT INTO backtest (id, version, baseline, catalog, request, state, actor) "
+            "VALUES ($1, $2, $3, $4, '{}', 'queued', $5)",
             number,
-            state,
-            "{}" if state == "done" else None,
+            version,
+            (await deployed(connection)).live,
+            catalog,
+            actor,
         )
+        if state != "queued":
+            await connection.execute("UPDATE backtest SET state = 'running' WHERE id = $1", number)
+        if state not in ("queued", "running"):
+            await connection.execute(
+                "UPDATE backtest SET state = $2, result = $3, ended_at = now() WHERE id = $1",
+                number,
+                state,
+                "{}" if state == "done" else None,
+            )
     return str(number)

@@ -35,7 +35,8 @@ WHERE id = (
 """  # noqa: S608 - a constant
 _GIVE_UP = """
 UPDATE backtest SET state = 'failed', ended_at = now(), error = $2
-WHERE state = 'running' AND heartbeat_at < now() - make_interval(secs => $1)
+WHERE state = 'running'
+    AND coalesce(heartbeat_at, created_at) < now() - make_interval(secs => $1)
 """
 _SILENT = "The process that ran it ended before it was done. Start it again."
 _LOCK = 0x7473626163  # any number that nobody else locks
@@ -155,7 +156,7 @@ async def needs_runner(connection: Any) -> bool:
     return bool(
         await connection.fetchval(
             "SELECT EXISTS (SELECT FROM backtest WHERE state = 'queued' OR (state = 'running' "
-            "AND heartbeat_at < now() - make_interval(secs => $1)))",
+            "AND coalesce(heartbeat_at, created_at) < now() - make_interval(secs => $1)))",
             float(SILENT_SECONDS),
         )
     )
