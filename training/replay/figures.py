@@ -71,7 +71,7 @@ class Figures:
         of_type.seconds.append(reply.seconds)
         of_type.reasons.update(reason["code"] for reason in answer["reasons"])
         self.degraded.update(answer["degraded"])
-        person = item.event.get("user", {}).get("id")
+        person = item.event.get("user", item.event.get("merchant", {})).get("id")
         side = 1 if item.label else 0
         self.total[side].add(person)
         if outcome != "approve":
@@ -88,7 +88,8 @@ class Figures:
             counts = self.caught_by_scenario[item.scenario]
             counts[0] += 1
             counts[1] += answer["outcome"] != "approve"
-        if answer["score"] is not None:
+        # No model learns from offers and settlements: what it says of them is no measure of it.
+        if answer["score"] is not None and "merchant" not in item.event:
             self._scores.append(answer["score"])
             self._labels.append(int(bool(item.label)))
 

@@ -32,8 +32,12 @@ def test_next_run_continues_with_new_ids_and_old_customers(tmp_path: Path) -> No
     assert later[0].event["occurred_at"] >= stream[-1].event["occurred_at"]
     ids = [{item.event["event_id"] for item in part} for part in (stream, later)]
     assert not ids[0] & ids[1]
-    people = [{item.event["user"]["id"] for item in part} for part in (stream, later)]
-    assert people[0] & people[1]
+    for kind in ("user", "merchant"):
+        who = [
+            {item.event[kind]["id"] for item in part if kind in item.event}
+            for part in (stream, later)
+        ]
+        assert who[0] & who[1], kind
 
 
 def test_a_run_right_after_the_last_has_something_to_show() -> None:
