@@ -35,9 +35,16 @@ Key = Annotated[
 
 
 class ApiRefused(Exception):
-    """The service refused, or does not answer; the text says why."""
+    """The service refused, or does not answer; the text says why.
+
+    `problem` is the code of what the service refused for.
+    """
 
     code = "api_refused"
+
+    def __init__(self, text: str, problem: str | None = None) -> None:
+        self.problem = problem
+        super().__init__(text)
 
 
 class ApiClient:
@@ -91,7 +98,7 @@ class ApiClient:
         finally:
             connection.close()
         if response.status >= 400:
-            raise ApiRefused(_sentence(response, answer))
+            raise ApiRefused(*_refusal(response, answer))
         return answer
 
 
@@ -111,7 +118,8 @@ def _running(var: Path) -> str | None:
         return None
 
 
-def _sentence(response: HTTPResponse, answer: bytes) -> str:
+def _refusal(response: HTTPResponse, answer: bytes) -> tuple[str, str | None]:
+    """Return what the service said, and the code of it."""
     try:
         problem = json.loads(answer)
         lines = [f"{problem['title']}. {problem['detail']}"]
@@ -120,5 +128,5 @@ def _sentence(response: HTTPResponse, answer: bytes) -> str:
             for item in problem.get("problems") or ()
         ]
     except (ValueError, KeyError, TypeError):
-        return f"the service answered {response.status} {response.reason}"
-    return "\n".join(lines)
+        return f"the service answered {response.status} {response.reason}", None
+    return "\n".join(lines), problem.get("code")

@@ -108,6 +108,8 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
         labelled_honest=sum(not one.is_abusive for one in labelled),
         is_cut=len(labels) == MOST,
         unreadable=len(labels) - len(labelled),
+        currency=settings.shop.base_currency,
+        minor_units=settings.shop.units_of_minor().get(settings.shop.base_currency, 2),
         rules=figures_of(hours, labelled, asked, order["live"], recent_since),
     )
 

@@ -93,4 +93,6 @@ class PerformanceReport(_Model):
     unreadable: Annotated[
         int, Field(description="Labelled events without a decision that can be read.")
     ]
+    currency: Annotated[str, Field(description="The base currency, in which amounts are.")]
+    minor_units: Annotated[int, Field(description="Its decimals: 2 where 100 minor units are one.")]
     rules: list[RulePerformance]

@@ -1,0 +1,192 @@
+"""How do the rules do over time? `touchstone rules performance`, through the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.api_client import Key, Url
+from service.cli.options import Var
+
+if TYPE_CHECKING:
+    from service.cli.api_client import ApiClient
+
+PENDING = "performance_pending"
+WAIT_SECONDS = 1.0
+FLAGS = {
+    "silent": "went silent",
+    "sudden": "suddenly fires",
+    "never_hit": "never hit",
+    "often_unknown": "often unknown",
+}
+WIDTH = 150
+
+
+def performance(
+    rule: Annotated[
+        str | None, typer.Argument(metavar="[RULE]", help="One rule, day by day. Default: all")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How far back")] = 30,
+    recent_hours: Annotated[
+        int, typer.Option(min=1, help="Drift: these last hours against the time before")
+    ] = 24,
+    *,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="Only rules that need attention; fails if any do")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead")] = False,
+    url: Url = None,
+    key: Key = "",
+    var: Var = None,
+) -> None:
+    """Hits, precision, recall, money and false alarms of each rule, and which ones drift."""
+    import json
+
+    from service.cli.api_client import ApiClient
+    from service.settings import load_settings
+
+    client = ApiClient(load_settings(var), url, key)
+    found = _report(client, rule=rule, days=days, recent_hours=recent_hours)
+    if flagged:
+        found["rules"] = [one for one in found["rules"] if one["flags"]]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif rule is not None and found["rules"]:
+        _print_rule(found)
+    else:
+        _print_all(found)
+    if flagged and found["rules"]:
+        raise typer.Exit(1)
+
+
+def _report(client: ApiClient, **query: Any) -> dict[str, Any]:
+    """Ask until the report is there; say on the terminal how far it is."""
+    from rich.console import Console
+
+    from service.cli.api_client import ApiRefused
+
+    with Console(stderr=True).status("Reading what was decided ...") as status:
+        while True:
+            try:
+                found: dict[str, Any] = client.get("/v1/rules/performance", **query)
+            except ApiRefused as refused:
+                if refused.problem != PENDING:
+                    raise
+                status.update(str(refused))
+                time.sleep(WAIT_SECONDS)
+            else:
+                return found
+
+
+def _print_all(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{found['decisions']:,} decisions since {_day(found['since'])} (UTC); of those with a "
+        f"label {found['labelled_abusive']:,} abusive, {found['labelled_honest']:,} honest"
+        + (" (the latest)" if found["is_cut"] else "")
+    )
+    if not found["rules"]:
+        console.print("No rules to show.")
+        return
+    table = Table(
+        "rule", "", "hits", "of decisions", "last hit", "precision", "recall", "alone",
+        "false alarms", "money", "drift", box=None, pad_edge=False,
+    )  # fmt: skip
+    money = _money_of(found)
+    for one in found["rules"]:
+        hits = sum(one["hits"].values())
+        table.add_row(
+            one["rule_id"],
+            ", ".join(FLAGS[flag] for flag in one["flags"]) + _standing(one),
+            f"{hits:,}",
+            _share(one["hit_rate"], of=False),
+            _day(one["last_hit_at"]),
+            _share(one["precision"]),
+            _share(one["recall"]),
+            f"{one['caught_alone']:,}" if one["recall"]["of"] else "",
+            _share(one["false_alarms"]),
+            money(one["amount_minor"]),
+            _drift(one["drift"]),
+        )
+    wide = Console(highlight=False, width=None if console.is_terminal else WIDTH)
+    wide.print(table)
+    console.print(
+        "Shares with their 95 % interval. recall: its part of all labelled abuse; alone: abuse "
+        f"that no other live rule hit.\ndrift: hit rate since {_day(found['recent_since'])} over "
+        f"that before. Money in {found['currency']}."
+    )
+
+
+def _print_rule(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    [one], currency, money = found["rules"], found["currency"], _money_of(found)
+    flags = ", ".join(FLAGS[flag] for flag in one["flags"]) or "nothing stands out"
+    console.print(f"{one['rule_id']}{_standing(one)} ({', '.join(one['event_types'])}): {flags}")
+    declined = f"declined {money(one['declined_amount_minor'])} in {one['declined']:,} decisions"
+    abusive, honest = money(one["abusive_amount_minor"]), money(one["honest_amount_minor"])
+    rows = (
+        ("hits", f"{sum(one['hits'].values()):,} of {one['evaluated']:,} decisions"),
+        ("last hit", _day(one["last_hit_at"])),
+        ("unknown", f"{one['unknown']:,}, errors {one['errors']:,}"),
+        ("money of hits", f"{money(one['amount_minor'])} {currency}, {declined}"),
+        ("precision", _share(one["precision"])),
+        ("recall", f"{_share(one['recall'])}, {one['caught_alone']:,} by it alone"),
+        ("false alarms", _share(one["false_alarms"])),
+        ("money with a label", f"{abusive} abusive, {honest} honest"),
+        ("drift", _drift(one["drift"])),
+    )
+    for name, text in rows:
+        console.print(f"  {name:<20}{text}")
+    table = Table("day (UTC)", "decisions", "hits", "abusive", "honest", box=None)
+    for day in one["days"]:
+        table.add_row(
+            day["day"], f"{day['evaluated']:,}", f"{day['hits']:,}", f"{day['abusive']:,}",
+            f"{day['honest']:,}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _standing(one: dict[str, Any]) -> str:
+    return "" if one["is_live"] else " (not live)"
+
+
+def _share(share: dict[str, Any], *, of: bool = True) -> str:
+    """Return a share for people.
+
+    >>> _share({"count": 5, "of": 100, "share": 0.05, "low": 0.022, "high": 0.112})
+    '5.0 % (2.2 to 11.2, n=100)'
+    """
+    if share["share"] is None:
+        return ""
+    if not of:
+        return f"{share['share']:.2%}".replace("%", " %")
+    low, high = share["low"] * 100, share["high"] * 100
+    return f"{share['share'] * 100:.1f} % ({low:.1f} to {high:.1f}, n={share['of']:,})"
+
+
+def _drift(drift: dict[str, Any]) -> str:
+    if drift["ratio"] is None:
+        return "new" if drift["recent"]["count"] else ""
+    return f"{drift['ratio']:.1f} times"
+
+
+def _money_of(found: dict[str, Any]) -> Callable[[int], str]:
+    """Return how amounts are written: whole units of the base currency."""
+    unit = 10 ** found["minor_units"]
+    return lambda minor: f"{minor / unit:,.0f}"
+
+
+def _day(at: str | None) -> str:
+    if at is None:
+        return "never"
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
