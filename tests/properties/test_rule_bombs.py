@@ -76,6 +76,7 @@ BOMBS = {
     "doubling a text": "[note]" + ".map(t, t + t)" * 12 + "[0] == note",
     "doubling a list": f"[1]{DOUBLED} == [1]{DOUBLED}",
     "comparing doubled lists": f"[1]{DOUBLED}.exists(t, t == t)",
+    "copying a growing list": f"({NUMBERS} + {NUMBERS}).map(x, orders).size() > 0",
     "a huge text": "note == '" + "z" * 1_100 + "'",
     "a huge list": "orders in [" + ",".join(map(str, range(500))) + "]",
     "a huge map": "{" + ",".join(f"{i}: {i}" for i in range(300)) + "}[orders] == 1",
