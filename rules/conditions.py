@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rules.cel_names import names_in
 from rules.cel_tree import Applied, Gathered, Loop, Named, Tree, Written
-from rules.value_sets import Names, Numbers, ValueSet, shared
+from rules.value_sets import Names, Numbers, ValueSet, overlap, shared
 
 # Values of facts that hold together.
 Alternative = Mapping[str, ValueSet]
@@ -72,6 +72,11 @@ def either(parts: Iterable[Sequence[Alternative]]) -> tuple[Alternative, ...]:
     if len(found) > MAX_ALTERNATIVES:
         raise TooMany
     return found
+
+
+def meets(one: Alternative, other: Alternative) -> bool:
+    """Say whether both can hold at once."""
+    return all(fact not in one or overlap(one[fact], values) for fact, values in other.items())
 
 
 def _met(one: Alternative, other: Alternative) -> Alternative | None:

@@ -22,7 +22,7 @@ _WORD = r'[^\s"<>=!,\[\]()][^"<>=!,\[\]()]*'
 _LITERAL = re.compile(rf'\s*(?:{_NUMBER}(?=\s*(?:,|\Z))|("(?:[^"\\]|\\.)*")|({_WORD}))\s*')
 _COMPARED = re.compile(r"(>=|<=|!=|==|=|>|<)(.*)", re.DOTALL)
 _RANGE = re.compile(rf"([\[(])\s*{_NUMBER}\s*\.\.\s*{_NUMBER}\s*([\])])")
-_LISTED = re.compile(r"(not\s+)?in\s+(.*)", re.DOTALL)
+_LISTED = re.compile(r"(not\s+)?in(?:\s+(.*))?", re.DOTALL)
 _BOOLS = {"true": True, "false": False}
 FORMS = 'such as: >= 3, [3..5], (3..5), 3, "x", in a, b, not in a, b, true, or - for any'
 
@@ -59,7 +59,7 @@ def read_cell(text: str) -> Cell | None:
     if found := _COMPARED.fullmatch(text):
         return _compared("==" if found[1] == "=" else found[1], _literal(found[2]))
     if found := _LISTED.fullmatch(text):
-        return _listed(_literals(found[2]), is_negated=found[1] is not None)
+        return _listed(_literals(found[2] or ""), is_negated=found[1] is not None)
     return _compared("==", _literal(text))
 
 

@@ -161,6 +161,15 @@ def shared(left: ValueSet, right: ValueSet) -> ValueSet:
     return Names(frozenset())
 
 
+def overlap(left: ValueSet, right: ValueSet) -> bool:
+    """Say whether some value is in both."""
+    if isinstance(left, Numbers) and isinstance(right, Numbers):
+        one, two = left.cuts, right.cuts
+        if len(one) == len(two) == 2:
+            return max(one[0], two[0]) < min(one[1], two[1])
+    return not shared(left, right).is_empty
+
+
 def joined(left: ValueSet, right: ValueSet) -> ValueSet:
     """Return what either holds; both must be of one kind."""
     return ~shared(~left, ~right)
