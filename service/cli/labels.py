@@ -123,11 +123,11 @@ def sources(url: Url = None, key: Key = "", var: Var = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("source", "means", "so far", "days after the event", "why", box=None)
+    table = Table("source", "means", "so far", "known, days after the event", box=None)
     for row in _client(url, key, var).get("/v1/labels/sources"):
         means = f"{row['always']} only" if row["always"] else row["default"] or "either"
         counts = ", ".join(f"{count} {word}" for word, count in row["counts"].items())
-        table.add_row(row["name"], means, counts or "nothing", f"{row['delay_days']:g}", row["why"])
+        table.add_row(row["name"], means, counts or "nothing", f"{row['delay_days']:g}")
     Console(highlight=False).print(table)
 
 

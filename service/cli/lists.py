@@ -17,6 +17,9 @@ from service.cli.api_client import Key, Url
 from service.cli.options import Var
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from service.cli.api_client import ApiClient
 
 lists_app = typer.Typer(
@@ -26,6 +29,7 @@ lists_app = typer.Typer(
 
 FAILED = 1
 SHOWN = 50
+WIDTH = 150
 _DAYS = {"d": 1, "w": 7}
 
 Name = Annotated[str, typer.Argument(metavar="LIST", help="Such as stolen_devices")]
@@ -138,21 +142,18 @@ def look_up(
     var: Var = None,
 ) -> None:
     """Say on which lists entities are at the moment; fails when one is on none."""
-    from rich.console import Console
-    from rich.table import Table
-
     rows = _entities(entities)
     found = _client(url, key, var).post("/v1/lists/test", {"entries": rows})
-    table = Table("kind", "tag", "list", "reason", "owner", "expires (UTC)", box=None)
+    table = _table("kind", "tag", "list", "reason", "owner", "expires (UTC)")
     for one in found:
         for entry in one["entries"]:
             table.add_row(
                 one["kind"], one["tag"], entry["list"], entry["reason"], entry["owner"],
-                _short(entry["expires_at"]) or "never",
+                _short(entry["expires_at"]) or "no end",
             )  # fmt: skip
         if not one["entries"]:
             table.add_row(one["kind"], one["tag"], "on no list", "", "", "")
-    Console(soft_wrap=True, highlight=False).print(table)
+    _console().print(table)
     if not all(one["entries"] for one in found):
         raise typer.Exit(FAILED)
 
@@ -264,37 +265,49 @@ def _print_added(done: dict[str, Any]) -> None:
     typer.echo(", ".join(parts))
 
 
-def _print_lists(found: list[dict[str, Any]]) -> None:
-    from rich.console import Console
+def _table(*columns: str) -> Table:
+    """Return a table in which nothing but reasons is ever broken or cut: tags are copied."""
     from rich.table import Table
 
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name != "reason", overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def _print_lists(found: list[dict[str, Any]]) -> None:
     if not found:
         typer.echo("There is no list. `touchstone lists create` makes one.")
         return
-    table = Table("list", "purpose", "entries in force", "made by", "what", box=None)
+    table = _table("list", "purpose", "entries in force", "made by", "what")
     for row in found:
         counts = ", ".join(f"{count} {kind}" for kind, count in row["entries"].items()) or "none"
         table.add_row(row["name"], row["purpose"], counts, row["created_by"], row["description"])
-    Console(soft_wrap=True, highlight=False).print(table)
+    _console().print(table)
 
 
 def _print_entries(entries: list[dict[str, Any]], *, is_cut: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not entries:
         typer.echo("No entries.")
         return
-    table = Table(
-        "kind", "tag", "state", "reason", "owner", "added (UTC)", "expires (UTC)", box=None
-    )
+    table = _table("kind", "tag", "state", "reason", "owner", "added (UTC)", "until (UTC)")
     for row in entries:
-        reason = row["reason"] + (f" (removed: {row['removal']})" if row["removal"] else "")
+        reason, until = row["reason"], _short(row["expires_at"]) or "no end"
+        if row["removed_at"]:
+            reason = f"{reason} (removed by {row['removed_by']}: {row['removal']})"
+            until = _short(row["removed_at"])
         table.add_row(
-            row["kind"], row["tag"], row["state"], reason, row["owner"],
-            _short(row["added_at"]), _short(row["expires_at"]) or "never",
+            row["kind"], row["tag"], row["state"], reason, row["owner"], _short(row["added_at"]),
+            until,
         )  # fmt: skip
-    Console(soft_wrap=True, highlight=False).print(table)
+    _console().print(table)
     if is_cut:
         typer.echo(f"The first {SHOWN}; `touchstone lists export` writes all, --json more.")
 

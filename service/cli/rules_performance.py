@@ -26,7 +26,7 @@ FLAGS = {
 WIDTH = 150
 
 
-def performance(
+def performance(  # noqa: PLR0913 - options of a command
     rule: Annotated[
         str | None, typer.Argument(metavar="[RULE]", help="One rule, day by day. Default: all")
     ] = None,
@@ -37,6 +37,9 @@ def performance(
     *,
     flagged: Annotated[
         bool, typer.Option("--flagged", help="Only rules that need attention; fails if any do")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Rules without a hit and without a flag, too")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead")] = False,
     url: Url = None,
@@ -58,7 +61,7 @@ def performance(
     elif rule is not None and found["rules"]:
         _print_rule(found)
     else:
-        _print_all(found)
+        _print_all(found, every=every)
     if flagged and found["rules"]:
         raise typer.Exit(1)
 
@@ -82,7 +85,7 @@ def _report(client: ApiClient, **query: Any) -> dict[str, Any]:
                 return found
 
 
-def _print_all(found: dict[str, Any]) -> None:
+def _print_all(found: dict[str, Any], *, every: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -92,15 +95,17 @@ def _print_all(found: dict[str, Any]) -> None:
         f"label {found['labelled_abusive']:,} abusive, {found['labelled_honest']:,} honest"
         + (" (the latest)" if found["is_cut"] else "")
     )
-    if not found["rules"]:
-        console.print("No rules to show.")
+    rules = [one for one in found["rules"] if every or one["flags"] or one["hit_rate"]["count"]]
+    left = len(found["rules"]) - len(rules)
+    if not rules:
+        console.print(f"Nothing to show; {left} rules without a hit." if left else "No rules.")
         return
     table = Table(
-        "rule", "", "hits", "of decisions", "last hit", "precision", "recall", "alone",
+        "rule", "", "hits", "hit rate", "last hit", "precision", "recall", "alone",
         "false alarms", "money", "drift", box=None, pad_edge=False,
     )  # fmt: skip
     money = _money_of(found)
-    for one in found["rules"]:
+    for one in rules:
         hits = sum(one["hits"].values())
         table.add_row(
             one["rule_id"],
@@ -122,6 +127,8 @@ def _print_all(found: dict[str, Any]) -> None:
         f"that no other live rule hit.\ndrift: hit rate since {_day(found['recent_since'])} over "
         f"that before. Money in {found['currency']}."
     )
+    if left:
+        console.print(f"{left} more rules had no hit; --all shows them.")
 
 
 def _print_rule(found: dict[str, Any]) -> None:
