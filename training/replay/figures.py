@@ -71,7 +71,7 @@ class Figures:
         of_type.seconds.append(reply.seconds)
         of_type.reasons.update(reason["code"] for reason in answer["reasons"])
         self.degraded.update(answer["degraded"])
-        person = item.event.get("user", item.event.get("merchant", {})).get("id")
+        person = (item.event.get("user") or item.event.get("merchant") or {}).get("id")
         side = 1 if item.label else 0
         self.total[side].add(person)
         if outcome != "approve":
