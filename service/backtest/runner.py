@@ -35,6 +35,7 @@ from service.ledger.errors import LedgerError
 from service.rule_sets.store import read_files
 from service.settings import Settings
 
+COMMAND = ("-m", "service.backtest.child")
 BEAT_SECONDS = 0.5
 STOP_SECONDS = 5.0
 # A result has 50 to 500 KB.
@@ -104,6 +105,11 @@ class BacktestRunner:
             await end_job(connection, job.id, "cancelled")
         except (Failed, Refused, LedgerError) as error:
             await end_job(connection, job.id, "failed", error=str(error))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise
+        except Exception:
+            log.exception("the backtest %s failed", job.id)
+            await end_job(connection, job.id, "failed", error="An error of ours; see the log.")
 
     async def _done(self, job: Job, result: dict[str, Any]) -> None:
         """Keep the result, and put on record which it was."""
@@ -126,7 +132,7 @@ class BacktestRunner:
         baseline = await read_files(connection, job.baseline)
         text = order_text(self._settings, job.request, dict(candidate.texts), dict(baseline.texts))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service.backtest.child",
+            sys.executable, *COMMAND,
             stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE,
         )  # fmt: skip
         try:
@@ -144,6 +150,7 @@ class BacktestRunner:
         process.stdin.close()
         done, total = 0, None
         line: asyncio.Task[bytes] | None = None
+        result: dict[str, Any] | None = None
         said_at = 0.0
         try:
             while True:
@@ -156,15 +163,16 @@ class BacktestRunner:
                     told = orjson.loads(raw)
                     if "error" in told:
                         raise Failed(told["error"])
-                    if "result" in told:
-                        result: dict[str, Any] = told["result"]
-                        return result
-                    done, total = told["done"], told["total"]
+                    if "result" not in told:
+                        done, total = told.get("done", done), told.get("total", total)
+                    result = told.get("result")
                 now = asyncio.get_running_loop().time()
-                if now - said_at >= BEAT_SECONDS:
+                if result is not None or now - said_at >= BEAT_SECONDS:
                     said_at = now
                     if not await beat(connection, job.id, done, total):
                         raise Cancelled
+                if result is not None:
+                    return result
         finally:
             if line is not None:
                 line.cancel()
