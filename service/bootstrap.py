@@ -46,6 +46,7 @@ from service.lists.membership import Lists
 from service.live.cache import DeployedCache
 from service.live.deployed import CHANNEL as RULES_CHANGED
 from service.live.deployed import Deployed
+from service.live.rollouts import Rollouts
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
@@ -186,6 +187,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         await stack.enter_async_context(BacktestRunner(settings, actions, changes))
         performance = Performance(settings, lambda: decider.brain.live.version)
         await stack.enter_async_context(performance)
+        rollouts = await stack.enter_async_context(Rollouts(settings))
         yield Runtime(
             settings=settings,
             changes=changes,
@@ -199,6 +201,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ledger=ledger,
             lists=lists,
             performance=performance,
+            rollouts=rollouts,
             valkey=valkey,
             completeness=completeness,
             gate=Gate(settings.http.max_in_flight),

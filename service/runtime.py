@@ -25,6 +25,7 @@ from service.gate import Gate
 from service.ledger.writer import LedgerWriter
 from service.lists.membership import Lists
 from service.live.deployed import Deployed
+from service.live.rollouts import Rollouts
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
@@ -60,6 +61,7 @@ class Runtime:
     ledger: LedgerWriter
     lists: Lists
     performance: Performance
+    rollouts: Rollouts
     valkey: Connection
     completeness: Completeness
     gate: Gate

@@ -23,6 +23,7 @@ from service.api import (
     health,
     labels,
     lists,
+    live,
     people,
     performance,
     rule_lifecycle,
@@ -55,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (
         score, decisions, collector, health, people, lists, labels, performance, rule_sets,
-        rule_lifecycle, rule_stops, backtests,
+        rule_lifecycle, rule_stops, backtests, live,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

@@ -56,4 +56,13 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
     "unknown_rule": ProblemKind(
         404, "No such rule", "`touchstone rules status` shows what runs and what is stopped."
     ),
+    "report_pending": ProblemKind(
+        503,
+        "The report is being computed",
+        "Ask again after `Retry-After` seconds: it goes on meanwhile.",
+        retry_after_seconds=5,
+    ),
+    "report_failed": ProblemKind(
+        500, "The report could not be computed", "The log of the service says why."
+    ),
 }
