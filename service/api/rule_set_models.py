@@ -112,8 +112,7 @@ class RuleSetAnswer(BaseModel):
     created_at: datetime
     state: State
     states: list[State]
-    rules: int | None = Field(description="Null: not checked with the catalog of the moment.")
-    examples: int | None
+    rules: int = Field(description="How many can be read.")
 
     @classmethod
     def of(cls, status: Status) -> RuleSetAnswer:
@@ -128,7 +127,6 @@ class RuleSetAnswer(BaseModel):
                 "state": status.state,
                 "states": list(status.states),
                 "rules": status.rules,
-                "examples": status.examples,
             }
         )
 
@@ -213,6 +211,10 @@ class PushAnswer(BaseModel):
 
     rule_set: RuleSetAnswer
     is_new: bool = Field(description="False: exactly these files were stored before.")
+    live: str
+    is_made_from_live: bool = Field(
+        description="False: something else became live since; this may take back what that changed."
+    )
     check: CheckAnswer
     difference: DifferenceAnswer
 

@@ -41,7 +41,7 @@ from service.rule_sets.approval import (
 from service.rule_sets.deploying import previous
 from service.rule_sets.drafts import files_of, list_names, push
 from service.rule_sets.status import history_of, newest, status_of
-from service.rule_sets.store import deployed, read_files, resolve
+from service.rule_sets.store import deployed, is_made_from, read_files, resolve
 from service.runtime import Runtime
 
 router = APIRouter(tags=["rule sets"], route_class=RuleSetRoute)
@@ -231,7 +231,11 @@ async def _pushed(
     )
     async with runtime.actions.connection() as connection:
         status = await status_of(connection, runtime.examiner, files.version)
+        live = (await deployed(connection)).live
+        is_made_from_live = await is_made_from(connection, files.version, live)
     return PushAnswer(
+        live=live,
+        is_made_from_live=is_made_from_live,
         rule_set=RuleSetAnswer.of(status),
         is_new=found["is_new"],
         check=CheckAnswer.model_validate({**found["check"], "version": files.version}),

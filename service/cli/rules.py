@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import rules_lifecycle, rules_local, rules_stops, rules_versions
+from service.cli import rules_lifecycle, rules_local, rules_performance, rules_stops, rules_versions
 from service.cli.discovered import add_command, add_if_there
 
 GROUP = "touchstone.rules"
+# Python has these names already, or pytest takes them for its own.
+_NAMES = {rules_local.examples: "test", rules_versions.set_: "set"}
 
 
 def rules_app(words: Sequence[str]) -> typer.Typer:
@@ -23,8 +25,10 @@ def rules_app(words: Sequence[str]) -> typer.Typer:
     for command in (
         rules_versions.pull,
         rules_local.check,
+        rules_local.examples,
         rules_local.diff,
         rules_versions.push,
+        rules_versions.set_,
         rules_lifecycle.submit,
         rules_lifecycle.approve,
         rules_lifecycle.reject,
@@ -41,10 +45,9 @@ def rules_app(words: Sequence[str]) -> typer.Typer:
         rules_stops.confirm,
         rules_stops.lift,
         rules_stops.stops,
+        rules_performance.performance,
     ):
-        app.command(command.__name__)(command)
-    app.command("test")(rules_local.examples)
-    app.command("set")(rules_versions.set_)
+        app.command(_NAMES.get(command, command.__name__))(command)
     if "rules" not in words:
         return app
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):

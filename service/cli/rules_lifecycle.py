@@ -5,7 +5,6 @@ One person submits, another approves; each command says what comes next.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -172,7 +171,10 @@ def status(key: Key = "", url: Url = None, var: Var = None) -> None:
     ]
     for row in waiting:
         shown = short(row["version"])
-        typer.echo(f"waiting    {shown} by {row['author']}: touchstone rules approve {shown}")
+        typer.echo(
+            f"waiting    {shown} by {row['author']}: "
+            f"somebody else runs touchstone rules approve {shown}"
+        )
 
 
 def say_deployment(found: dict[str, Any]) -> None:
@@ -190,10 +192,8 @@ def say_stop(found: dict[str, Any]) -> None:
     """Tell about a stop, and what it needs."""
     text = f"stopped    {found['rule']} by {found['actor']}: {found['reason']}"
     if found["state"] == "unconfirmed":
-        left = datetime.fromisoformat(found["confirm_until"]) - datetime.now(UTC)
-        minutes = max(round(left.total_seconds() / 60), 0)
         text += (
-            f"\n           lapses in {minutes} minutes unless somebody else runs "
+            f"\n           lapses at {moment(found['confirm_until'])} unless somebody else runs "
             f"touchstone rules confirm {found['rule']}"
         )
     elif found["state"] == "confirmed":

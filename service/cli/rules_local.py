@@ -96,8 +96,13 @@ def examples(
         found = [one for one in found if one["rule"] == rule]
         if not found:
             raise typer.BadParameter(f"there is no example of a rule '{rule}'")
-    table = Table("", "rule", "#", "expects", "answers", "note", box=None)
-    for one in sorted(found, key=lambda one: one["passed"]):
+    table = Table("", box=None)
+    table.add_column("rule", no_wrap=True, overflow="fold")
+    for head in ("#", "expects", "answers", "note"):
+        table.add_column(head)
+    for one in sorted(
+        found, key=lambda one: bool(one["passed"]), reverse=True
+    ):  # those that failed stay in view
         answer = one["answer"] or "it is wrong itself: touchstone rules check"
         if one["missing"]:
             answer += f" (no value of {', '.join(one['missing'])})"

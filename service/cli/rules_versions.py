@@ -149,11 +149,15 @@ def say_pushed(client: ApiClient, pushed: dict[str, Any]) -> None:
     typer.echo(f"{version}  {found['state']}{known}")
     against = pushed["difference"]
     typer.echo(f"  against {short(against['from_version'])}: {summary(against)}")
-    live = client.get("/v1/deployments", limit=1)[0]["live"]
+    live = pushed["live"]
     if live not in (against["from_version"], found["version"]):
-        whole = client.get(path("v1", "rule-sets", found["version"], "diff"), against="live")
+        whole = client.get(path("v1", "rule-sets", found["version"], "diff"), against=live)
         typer.echo(f"  against {short(live)}, which is live: {summary(whole)}")
-        typer.echo("  look that it takes back nothing: touchstone rules diff live " + version)
+    if not pushed["is_made_from_live"]:
+        typer.echo(
+            f"  {short(live)} became live since: this may take back what it changed, look at\n"
+            f"  touchstone rules diff live {version}"
+        )
     if not check["passed"]:
         typer.echo("It has problems: it stays a draft until they are gone.", err=True)
         raise typer.Exit(FAILED)
@@ -186,7 +190,7 @@ def history(
                 row["author"],
                 moment(row["created_at"]),
                 short(row["parent"]),
-                "-" if row["rules"] is None else str(row["rules"]),
+                str(row["rules"]),
                 row["note"],
             )
             for row in rows

@@ -511,7 +511,7 @@ BEGIN
         IF NEW.approval_id IS NULL THEN
             IF EXISTS (SELECT FROM rule_set_approval WHERE version = wanted) THEN
                 RAISE EXCEPTION 'The approval of % has lapsed, for something changed since: '
-                    'check, backtest and submit it again.', left(wanted, 16)
+                    'submit it again, with a backtest against what is live.', left(wanted, 16)
                     USING ERRCODE = 'TS003';
             END IF;
             RAISE EXCEPTION '% is not approved.', left(wanted, 16) USING ERRCODE = 'TS003';

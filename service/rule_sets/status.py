@@ -28,7 +28,9 @@ STATES = (
 
 _VERSIONS = """
 SELECT r.*, f.text AS series,
-    EXISTS (SELECT FROM deployment AS d WHERE d.live = r.version) AS was_live
+    EXISTS (SELECT FROM deployment AS d WHERE d.live = r.version) AS was_live,
+    (SELECT count(*) FROM rule_set_part AS p
+        WHERE p.version = r.version AND starts_with(p.part, 'rule:')) AS rules
 FROM rule_set AS r
 LEFT JOIN rule_set_file AS f ON f.version = r.version AND f.name = $1
 """
@@ -38,7 +40,7 @@ _NEWEST = _VERSIONS + (
 )
 _ONE = _VERSIONS + "WHERE r.version = $2"
 _FOUND = """
-SELECT v.version, c.passed, c.rules, c.examples, c.checked_at,
+SELECT v.version, c.passed,
     coalesce(touchstone_check_holds(c.id), false) AS is_valid,
     touchstone_approval_of(v.version, $3, v.catalog) AS approval_id,
     EXISTS (
@@ -59,8 +61,8 @@ LEFT JOIN LATERAL (
 class Status:
     """A version and its states, the one that matters most first.
 
-    `rules` and `examples`: how many the newest check with the catalog of the moment found, None
-    where there is none.
+    `rules`: how many of it can be read. `passed`: what the newest check with the catalog of the
+    moment found, None where there is none.
     """
 
     version: str
@@ -70,8 +72,7 @@ class Status:
     created_at: datetime
     catalog: str
     states: tuple[str, ...]
-    rules: int | None
-    examples: int | None
+    rules: int
     passed: bool | None
 
     @property
@@ -112,8 +113,7 @@ async def _statuses(connection: Any, examiner: Examiner, rows: list[Any]) -> lis
             created_at=row["created_at"],
             catalog=catalog,
             states=_states(row, found[row["version"]], running),
-            rules=found[row["version"]]["rules"],
-            examples=found[row["version"]]["examples"],
+            rules=row["rules"],
             passed=found[row["version"]]["passed"],
         )
         for row, catalog in zip(rows, catalogs, strict=True)
@@ -142,6 +142,13 @@ async def history_of(connection: Any, version: str) -> list[dict[str, Any]]:
 
 
 _HISTORY = """
+WITH ran AS (
+    SELECT *, lag(live) OVER runs AS live_before, lag(candidate) OVER runs AS candidate_before,
+        coalesce($1 = ANY (lag(shadows) OVER runs), false) AS was_shadow,
+        $1 = ANY (shadows) AS is_shadow,
+        ' for ' || (candidate_share_bp / 100.0)::float8 || ' %' AS share
+    FROM deployment WINDOW runs AS (ORDER BY revision)
+)
 SELECT at, what, actor, note FROM (
     SELECT created_at AS at, 1 AS place, 'pushed' AS what, author AS actor, note
         FROM rule_set WHERE version = $1
@@ -159,14 +166,21 @@ SELECT at, what, actor, note FROM (
     UNION ALL
     SELECT rejected_at, 5, 'rejected', actor, note FROM rule_set_rejection WHERE version = $1
     UNION ALL
-    SELECT deployed_at, 6, CASE action
-        WHEN 'first' THEN 'live at the first start'
-        WHEN 'activate' THEN 'live'
-        WHEN 'rollback' THEN 'live by a rollback'
-        WHEN 'rollout' THEN 'rolled out to ' || candidate_share_bp / 100.0 || ' %'
-        ELSE 'ramped to ' || candidate_share_bp / 100.0 || ' %' END, actor, note
-    FROM deployment
-    WHERE (live = $1 AND revision = live_since)
-        OR (candidate = $1 AND action IN ('rollout', 'ramp'))
+    SELECT deployed_at, 6, CASE
+        WHEN live = $1 AND action = 'rollback' THEN 'live again'
+        WHEN live = $1 THEN 'live'
+        WHEN live_before = $1 AND action = 'rollback' THEN 'taken back'
+        WHEN live_before = $1 THEN 'replaced'
+        WHEN action = 'rollout' THEN 'rolled out' || share
+        WHEN action = 'ramp' THEN 'ramped' || share
+        WHEN candidate_before = $1 THEN 'rollout ended'
+        WHEN is_shadow THEN 'shadow'
+        ELSE 'shadow no more' END, actor, note
+    FROM ran
+    WHERE (live = $1) IS DISTINCT FROM (live_before = $1)
+            AND (live = $1 OR live_before IS NOT NULL AND live_before = $1)
+        OR candidate = $1 AND action IN ('rollout', 'ramp')
+        OR candidate_before = $1 AND candidate IS NULL
+        OR is_shadow <> was_shadow
 ) AS found ORDER BY at, place
 """

@@ -65,7 +65,8 @@ async def stop(
     known = {row["rule"] for row in rows}
     if rule_id not in known:
         hint = did_you_mean(rule_id, known)
-        raise UnknownRule(f"No version that decides has this rule. {hint}".strip())
+        detail = f"No version that decides has this rule. {hint[:1].upper()}{hint[1:]}"
+        raise UnknownRule(detail.strip())
     with refusals():
         row = await connection.fetchrow(
             "INSERT INTO rule_stop (rule_id, reason, actor, confirm_until) "

@@ -155,6 +155,20 @@ async def read_files(connection: Any, version: str) -> RuleSetFiles:
     return files
 
 
+async def is_made_from(connection: Any, version: str, ancestor: str) -> bool:
+    """Say whether a version is another, or was made from it in however many steps."""
+    return bool(
+        await connection.fetchval(
+            "WITH RECURSIVE line AS ("
+            "SELECT version, parent FROM rule_set WHERE version = $1 UNION "
+            "SELECT r.version, r.parent FROM line JOIN rule_set AS r ON r.version = line.parent"
+            ") SELECT EXISTS (SELECT FROM line WHERE version = $2)",
+            version,
+            ancestor,
+        )
+    )
+
+
 async def resolve(connection: Any, text: str) -> str:
     """Return the version that a prefix of six digits or more means, or `live`; raise if unclear."""
     if text == "live":
