@@ -231,7 +231,7 @@ CREATE FUNCTION touchstone_parts_added() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM added JOIN rule_set USING (version)
-        WHERE rule_set.xmin <> pg_current_xact_id()::xid
+        WHERE rule_set.created_at <> now()  -- that of its transaction, see rule_set_author
     ) THEN
         RAISE EXCEPTION 'Parts are stored with their version.' USING ERRCODE = 'TS005';
     END IF;
