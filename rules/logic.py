@@ -54,9 +54,9 @@ def check_logic(compiled: Sequence[CompiledRule], language: Language) -> Iterato
             continue
         try:
             meaning = _meaning(one.rule, tree, language.fact_types)
+            found = list(_check_one(meaning, tree, language.fact_types))
         except TooMany:
             continue
-        found = list(_check_one(meaning, tree, language.fact_types))
         yield from found
         if meaning.holds and meaning.fails and not any(problem.is_error for problem in found):
             meanings.append(meaning)

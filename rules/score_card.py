@@ -109,7 +109,7 @@ def read_card(node: Node, pack: Pack, problems: list[Diagnostic]) -> tuple[list[
     common = _Common(identifier, part, terms, when, items, used)
     rules = [
         replace(_rule(common, reached, following, problems), examples=examples)
-        for reached, following in zip(outcomes, [*outcomes[1:], None], strict=True)
+        for reached, following in zip(outcomes, [*outcomes[1:], None], strict=False)
     ]
     return (rules if items else []), card
 
