@@ -11,7 +11,15 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import rules_lifecycle, rules_local, rules_performance, rules_stops, rules_versions
+from service.cli import (
+    rules_backtest,
+    rules_lifecycle,
+    rules_live,
+    rules_local,
+    rules_performance,
+    rules_stops,
+    rules_versions,
+)
 from service.cli.discovered import add_command, add_if_there
 
 GROUP = "touchstone.rules"
@@ -29,6 +37,7 @@ def rules_app(words: Sequence[str]) -> typer.Typer:
         rules_local.diff,
         rules_versions.push,
         rules_versions.set_,
+        rules_backtest.backtest,
         rules_lifecycle.submit,
         rules_lifecycle.approve,
         rules_lifecycle.reject,
@@ -45,9 +54,11 @@ def rules_app(words: Sequence[str]) -> typer.Typer:
         rules_stops.confirm,
         rules_stops.lift,
         rules_stops.stops,
+        rules_live.shadow_report,
+        rules_live.rollout_report,
         rules_performance.performance,
     ):
-        app.command(_NAMES.get(command, command.__name__))(command)
+        app.command(_NAMES.get(command, command.__name__.replace("_", "-")))(command)
     if "rules" not in words:
         return app
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
