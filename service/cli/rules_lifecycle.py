@@ -123,7 +123,7 @@ def ramp(
 ) -> None:
     """Change the share of the rollout; who is in stays in as it grows."""
     client = client_of(key, url, var)
-    _deploy(client, _candidate(client), "ramp", note, share_percent=share)
+    _deploy(client, candidate_of(client), "ramp", note, share_percent=share)
 
 
 def abort(
@@ -134,7 +134,7 @@ def abort(
 ) -> None:
     """End the rollout: the live version decides for everybody, and the approval lapses."""
     client = client_of(key, url, var)
-    _deploy(client, _candidate(client), "abort", note)
+    _deploy(client, candidate_of(client), "abort", note)
 
 
 def shadow(
@@ -212,7 +212,8 @@ def _act(client: ApiClient, version: str, act: str, body: dict[str, Any]) -> dic
     return found
 
 
-def _candidate(client: ApiClient) -> str:
+def candidate_of(client: ApiClient) -> str:
+    """Return the version that decides for a share; raise `NoRuleSet`."""
     from service.cli.rule_files import NoRuleSet
 
     found = client.get("/v1/deployments", limit=1)[0]["candidate"]
