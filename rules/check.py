@@ -22,13 +22,7 @@ from rules.engine import compile_rule, too_costly
 from rules.errors import RuleSetInvalid
 from rules.examples import ExampleRun, run_examples
 from rules.files import POLICY, REASONS, RuleSetFiles
-from rules.limits import (
-    MAX_BYTES,
-    MAX_COST_OF_EVENT_TYPE,
-    MAX_EXAMPLES_OF_RULE,
-    MAX_LISTED,
-    MAX_RULES,
-)
+from rules.limits import MAX_BYTES, MAX_EXAMPLES_OF_RULE, MAX_LISTED, MAX_RULES
 from rules.logic import check_logic
 from rules.pack import read_packs
 from rules.policy_file import event_type_places, read_policy
@@ -77,7 +71,6 @@ def check_files(
         else:
             problems += result
     problems += too_costly(one for one in compiled if one.rule.mode != "off")
-    problems += _check_work(compiled)
     problems += _check_examples(compiled, language)
     problems += check_logic(compiled, language)
     for table in packs.tables:
@@ -148,21 +141,6 @@ def _check_size(files: RuleSetFiles, rules: Sequence[Rule]) -> Iterable[Diagnost
     if len(listed) > MAX_LISTED:
         message = f"the rules ask {len(listed)} lists for a kind of entity, more than {MAX_LISTED}"
         yield Diagnostic(first, 1, 1, "too-many", message)
-
-
-def _check_work(compiled: Sequence[CompiledRule]) -> Iterable[Diagnostic]:
-    """Yield the event types whose rules could take too long together, at their costliest rule."""
-    by_type: dict[str, list[CompiledRule]] = {}
-    for one in compiled:
-        for event_type in one.rule.event_types:
-            by_type.setdefault(event_type, []).append(one)
-    for event_type, rules in sorted(by_type.items()):
-        steps = sum(one.work.steps for one in rules)
-        if steps > MAX_COST_OF_EVENT_TYPE:
-            message = f"the rules of '{event_type}' take up to {steps:,} steps together"
-            hint = f"{MAX_COST_OF_EVENT_TYPE:,} are allowed; this rule takes the most"
-            costliest = max(rules, key=lambda one: one.work.steps).rule
-            yield costliest.diagnose((1, 1), "cel-costly", message, hint)
 
 
 def _check_words(
