@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from rules.batch import CompiledRule
 from rules.card_check import check_card
@@ -30,7 +29,7 @@ from rules.reasons import ReasonText, read_reasons
 from rules.rule import Rule
 from rules.table_check import check_table
 
-__all__ = ["check_files", "check_rules", "examples_of", "render"]
+__all__ = ["check_files", "examples_of", "render"]
 
 
 def check_files(
@@ -78,27 +77,6 @@ def check_files(
     for card in packs.cards:
         problems += check_card(card, language)
     return sorted(set(problems))
-
-
-def check_rules(
-    directory: Path,
-    fact_types: Mapping[str, str],
-    *,
-    event_types: Collection[str],
-    reasons: Path,
-    policy: Path,
-    available: Mapping[str, Collection[str]] | None = None,
-) -> list[Diagnostic]:
-    """Return every problem of a directory of packs with its reason texts and its policy."""
-    named = {REASONS: reasons, POLICY: policy}
-    named.update({f"packs/{path.name}": path for path in directory.glob("*.yaml")})
-    try:
-        files = RuleSetFiles.of(
-            {name: path.read_text("utf-8", "replace") for name, path in named.items()}
-        )
-    except RuleSetInvalid as error:
-        return list(error.diagnostics)
-    return check_files(files, fact_types, event_types=event_types, available=available)
 
 
 def examples_of(files: RuleSetFiles, fact_types: Mapping[str, str]) -> list[ExampleRun]:

@@ -50,6 +50,7 @@ class Row(NamedTuple):
     name: str
     node: Node
     cells: tuple[Cell | None, ...]
+    used: Mapping[str, Parameter]
 
 
 class Table(NamedTuple):
@@ -72,7 +73,7 @@ class _Shared(NamedTuple):
     declared: Declared
     when: Written | None
     grid: Grid
-    used: dict[str, Parameter]
+    used: Mapping[str, Parameter]  # by the table's own condition
     problems: list[Diagnostic]
 
 
@@ -101,7 +102,8 @@ def read_table(
         if row is not None:
             rows.append(row)
             rules += _rule(shared, row, grid.cells(cells))
-    check_unused(part.get("parameters"), used, problems)
+    by_rows = {name: each for row in rows for name, each in row.used.items()}
+    check_unused(part.get("parameters"), {**used, **by_rows}, problems)
     names = [row.name for row in rows]
     answers = (*names, "no_hit", "unknown", "error")
     examples = read_examples(part.get("examples"), answers, problems, is_combined=not is_unique)
@@ -117,25 +119,26 @@ def read_table(
 def _row(shared: _Shared, cells: Mapping[str, Node]) -> Row | None:
     """Return a row with its cells, None if one of them means nothing."""
     asked: list[Cell | None] = []
+    used = dict(shared.used)
     is_read = True
     for fact in shared.grid.facts:
         node = cells[fact.value]
-        text = _filled(shared, node)
+        text = _filled(shared, node, used)
         try:
             asked.append(read_cell(text) if text is not None else None)
         except CellRefused as refusal:
             shared.problems.append(node.diagnose("bad-cell", str(refusal), FORMS))
             is_read = False
         is_read = is_read and text is not None
-    return Row(text_of(cells[ROW]), cells[ROW], tuple(asked)) if is_read else None
+    return Row(text_of(cells[ROW]), cells[ROW], tuple(asked), used) if is_read else None
 
 
-def _filled(shared: _Shared, node: Node) -> str | None:
+def _filled(shared: _Shared, node: Node, used: dict[str, Parameter]) -> str | None:
     """Return a cell's text with parameters filled in, None where that is a problem."""
     text = text_of(node)
     if "{{" not in text or not isinstance(node.value, str):
         return text
-    written = filled(node, shared.declared, shared.used, shared.problems)
+    written = filled(node, shared.declared, used, shared.problems)
     return written.text if written is not None else None
 
 
@@ -166,7 +169,7 @@ def _rule(shared: _Shared, row: Row, cells: Mapping[str, Node]) -> list[Rule]:
         id=f"{shared.id}-{row.name}",
         when=written.text,
         outcome=Outcome(outcome),
-        parameters=tuple(shared.used[name] for name in sorted(shared.used)),
+        parameters=tuple(row.used[name] for name in sorted(row.used)),
         made_by=shared.id,
         node=replace(row.node, value=part),
         written=written,

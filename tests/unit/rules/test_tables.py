@@ -86,6 +86,8 @@ def test_each_row_is_a_rule() -> None:
 def test_a_table_has_tunable_cells() -> None:
     """A parameter of a table is found by the table's id and by its rows'."""
     files = set_parameter(rule_files(TABLE, orders=ROWS), "orders", "few", 2)
+    rules = Ruling.load(files, FACT_TYPES).engine.ruleset.rules
+    assert {rule.id for rule in rules if rule.parameters} == {"orders-flash"}
     assert set_parameter(files, "orders-flash", "few", 2).version == files.version
     ruling = Ruling.load(files, FACT_TYPES)
     facts = {"event.region": "east", "has_user": True, "order.channel": "flash"}
