@@ -15,15 +15,11 @@ from service.cli.options import Var
 if TYPE_CHECKING:
     from service.cli.api_client import ApiClient
 
+# As in service/evidence/performance_report.py: somebody should look.
+URGENT = frozenset({"silent", "sudden", "often_unknown"})
 PENDING = "performance_pending"
 WAIT_SECONDS = 1.0
-FLAGS = {
-    "silent": "went silent",
-    "sudden": "suddenly fires",
-    "never_hit": "never hit",
-    "often_unknown": "often unknown",
-}
-WIDTH = 150
+WIDTH = 170
 
 
 def performance(  # noqa: PLR0913 - options of a command
@@ -38,9 +34,7 @@ def performance(  # noqa: PLR0913 - options of a command
     flagged: Annotated[
         bool, typer.Option("--flagged", help="Only rules that need attention; fails if any do")
     ] = False,
-    every: Annotated[
-        bool, typer.Option("--all", help="Rules without a hit and without a flag, too")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Rules without a hit, too")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead")] = False,
     url: Url = None,
     key: Key = "",
@@ -55,7 +49,7 @@ def performance(  # noqa: PLR0913 - options of a command
     client = ApiClient(load_settings(var), url, key)
     found = _report(client, rule=rule, days=days, recent_hours=recent_hours)
     if flagged:
-        found["rules"] = [one for one in found["rules"] if one["flags"]]
+        found["rules"] = [one for one in found["rules"] if URGENT.intersection(one["flags"])]
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     elif rule is not None and found["rules"]:
@@ -95,24 +89,30 @@ def _print_all(found: dict[str, Any], *, every: bool) -> None:
         f"label {found['labelled_abusive']:,} abusive, {found['labelled_honest']:,} honest"
         + (" (the latest)" if found["is_cut"] else "")
     )
-    rules = [one for one in found["rules"] if every or one["flags"] or one["hit_rate"]["count"]]
+    rules = [
+        one
+        for one in found["rules"]
+        if every or URGENT.intersection(one["flags"]) or one["hit_rate"]["count"]
+    ]
     left = len(found["rules"]) - len(rules)
     if not rules:
         console.print(f"Nothing to show; {left} rules without a hit." if left else "No rules.")
         return
+    for one in rules:
+        if URGENT.intersection(one["flags"]):
+            console.print(f"! {one['rule_id']} {_attention(one)}")
     table = Table(
-        "rule", "", "hits", "hit rate", "last hit", "precision", "recall", "alone",
-        "false alarms", "money", "drift", box=None, pad_edge=False,
+        "rule", "hits", "hit rate", "last hit", "precision", "recall", "alone", "false alarms",
+        "money", "drift", box=None, pad_edge=False,
     )  # fmt: skip
+    table.columns[0].no_wrap = True
     money = _money_of(found)
     for one in rules:
-        hits = sum(one["hits"].values())
         table.add_row(
-            one["rule_id"],
-            ", ".join(FLAGS[flag] for flag in one["flags"]) + _standing(one),
-            f"{hits:,}",
+            one["rule_id"] + _standing(one),
+            f"{sum(one['hits'].values()):,}",
             _share(one["hit_rate"], of=False),
-            _day(one["last_hit_at"]),
+            _day(one["last_hit_at"])[:10],
             _share(one["precision"]),
             _share(one["recall"]),
             f"{one['caught_alone']:,}" if one["recall"]["of"] else "",
@@ -123,9 +123,10 @@ def _print_all(found: dict[str, Any], *, every: bool) -> None:
     wide = Console(highlight=False, width=None if console.is_terminal else WIDTH)
     wide.print(table)
     console.print(
-        "Shares with their 95 % interval. recall: its part of all labelled abuse; alone: abuse "
-        f"that no other live rule hit.\ndrift: hit rate since {_day(found['recent_since'])} over "
-        f"that before. Money in {found['currency']}."
+        "Shares with their 95 % interval, of how many. recall: its part of all labelled abuse; "
+        "alone: abuse that no other live rule hit.\n"
+        f"drift: hit rate since {_day(found['recent_since'])} over that before. "
+        f"Money in {found['currency']}."
     )
     if left:
         console.print(f"{left} more rules had no hit; --all shows them.")
@@ -137,8 +138,8 @@ def _print_rule(found: dict[str, Any]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     [one], currency, money = found["rules"], found["currency"], _money_of(found)
-    flags = ", ".join(FLAGS[flag] for flag in one["flags"]) or "nothing stands out"
-    console.print(f"{one['rule_id']}{_standing(one)} ({', '.join(one['event_types'])}): {flags}")
+    about = ", ".join(one["event_types"])
+    console.print(f"{one['rule_id']}{_standing(one)} ({about}) {_attention(one)}")
     declined = f"declined {money(one['declined_amount_minor'])} in {one['declined']:,} decisions"
     abusive, honest = money(one["abusive_amount_minor"]), money(one["honest_amount_minor"])
     rows = (
@@ -167,18 +168,31 @@ def _standing(one: dict[str, Any]) -> str:
     return "" if one["is_live"] else " (not live)"
 
 
+def _attention(one: dict[str, Any]) -> str:
+    recent, before = one["drift"]["recent"], one["drift"]["before"]
+    texts = {
+        "silent": f"went silent: no hit in the last {recent['of']:,} decisions, "
+        f"{(before['share'] or 0) * recent['of']:.0f} were to be expected",
+        "sudden": f"suddenly fires: {recent['count']:,} hits in the last {recent['of']:,} "
+        f"decisions, {before['count']:,} in {before['of']:,} before",
+        "never_hit": f"never hit in {one['evaluated']:,} decisions",
+        "often_unknown": f"is often unknown: {one['unknown']:,} of {one['evaluated']:,} decisions",
+    }
+    return "; ".join(texts[flag] for flag in one["flags"])
+
+
 def _share(share: dict[str, Any], *, of: bool = True) -> str:
     """Return a share for people.
 
     >>> _share({"count": 5, "of": 100, "share": 0.05, "low": 0.022, "high": 0.112})
-    '5.0 % (2.2 to 11.2, n=100)'
+    '5.0 % (2.2-11.2) /100'
     """
     if share["share"] is None:
         return ""
     if not of:
-        return f"{share['share']:.2%}".replace("%", " %")
+        return f"{share['share'] * 100:.2f} %"
     low, high = share["low"] * 100, share["high"] * 100
-    return f"{share['share'] * 100:.1f} % ({low:.1f} to {high:.1f}, n={share['of']:,})"
+    return f"{share['share'] * 100:.1f} % ({low:.1f}-{high:.1f}) /{share['of']:,}"
 
 
 def _drift(drift: dict[str, Any]) -> str:

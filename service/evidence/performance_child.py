@@ -28,6 +28,7 @@ from service.evidence.rule_hours import (
     HOUR,
     count_hours,
     hour_of,
+    keep_marks,
     read_hours,
     uncounted_hours,
 )
@@ -77,10 +78,11 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
         await counting.execute("SELECT pg_advisory_lock($1)", LOCK)
         uncounted = await uncounted_hours(counting, since, until, now)
         labels = await labels_since(counting, since, until, now)
-        total, done = sum(uncounted.values()) + len(labels), 0
+        total, done = sum(uncounted.hours.values()) + len(labels), 0
         async for count in count_hours(reader, counting, uncounted):
             done += count
             progress(done, max(total, done))
+        await keep_marks(counting, uncounted)
         await counting.execute("SELECT pg_advisory_unlock($1)", LOCK)
         labelled: list[Labelled] = []
         async for part in labelled_decisions(reader, labels):
@@ -110,7 +112,9 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
         unreadable=len(labels) - len(labelled),
         currency=settings.shop.base_currency,
         minor_units=settings.shop.units_of_minor().get(settings.shop.base_currency, 2),
-        rules=figures_of(hours, labelled, asked, order["live"], recent_since),
+        rules=figures_of(
+            hours, labelled, asked, order["live"], (recent_since, order["recent_hours"])
+        ),
     )
 
 

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.evidence.shares import Share
 
 Flag = Literal["silent", "sudden", "never_hit", "often_unknown"]
+# Something changed, or is broken: somebody should look.
+URGENT: frozenset[Flag] = frozenset({"silent", "sudden", "often_unknown"})
 
 
 class _Model(BaseModel):

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 
 from service.evidence.intervals import difference
 from service.evidence.labelled import Labelled
-from service.evidence.performance_report import Drift, Flag, RuleDay, RulePerformance
-from service.evidence.rule_hours import HourTally, RuleTally
+from service.evidence.performance_report import URGENT, Drift, Flag, RuleDay, RulePerformance
+from service.evidence.rule_hours import HOUR, HourTally, RuleTally
 from service.evidence.shares import Share
 
 # So many hits were to be expected: none at all then has a chance below 1 % (e^-5).
@@ -21,8 +21,11 @@ EXPECTED = 5
 # A rule fires suddenly when it hits three times as often as before, surely more often, and not just
 # now and then: a choice, as everybody's traffic has its peaks.
 SUDDEN_RATIO, SUDDEN_HITS = 3.0, 10
-# Judged only after so many decisions.
-ENOUGH = 1_000
+# Abuse comes in bursts. Only a rule that hit in most stretches before, as long as the last one,
+# can go silent; and what fires suddenly does so more often than in any of them.
+USUAL = 0.8
+# Judged only after so many decisions, and so many stretches.
+ENOUGH, STRETCHES = 1_000, 3
 OFTEN_UNKNOWN = 0.2
 
 Asked = Mapping[str, Mapping[str, frozenset[str]]]
@@ -38,8 +41,12 @@ class _Rule:
     total: RuleTally = field(default_factory=RuleTally)
     evaluated: dict[date, int] = field(default_factory=dict)
     hits: dict[date, int] = field(default_factory=dict)
-    recent_evaluated: int = 0
-    recent_hits: int = 0
+    # Stretch -> decisions and hits; 0 is the recent one, 1 the one before it.
+    stretches: dict[int, list[int]] = field(default_factory=dict)
+
+    def earlier(self) -> list[float]:
+        """Return the hit rate of each earlier stretch with decisions."""
+        return [hits / of for number, (of, hits) in self.stretches.items() if number and of]
 
 
 def figures_of(
@@ -47,9 +54,13 @@ def figures_of(
     labelled: Sequence[Labelled],
     asked: Asked,
     live: str,
-    recent_since: datetime,
+    recent: tuple[datetime, int],
 ) -> list[RulePerformance]:
-    """Return the figures of every rule that was asked or hit, what needs attention first."""
+    """Return the figures of every rule that was asked or hit, what needs attention first.
+
+    `recent`: since when, and of how many hours a stretch is that is compared with it.
+    """
+    recent_since, stretch_hours = recent
     rules: dict[str, _Rule] = {name: _Rule() for name in asked.get(live, {})}
     for known in asked.values():
         for name, types in known.items():
@@ -58,17 +69,22 @@ def figures_of(
         for name in tally.rules:
             rules.setdefault(name, _Rule())
     for hour, tally in hours:
-        _count_hour(rules, hour, tally, asked, is_recent=hour >= recent_since)
+        stretch = max(0, -((hour - recent_since) // (stretch_hours * HOUR)))
+        _count_hour(rules, hour, tally, asked, stretch)
     by_rule, groups = _labelled_hits(labelled), _groups(labelled)
     figures = [
         _figures(name, rule, groups, by_rule.get(name, []), asked, live)
         for name, rule in rules.items()
     ]
-    return sorted(figures, key=lambda one: (-len(one.flags), -one.hit_rate.count, one.rule_id))
+    return sorted(figures, key=_by_urgency)
+
+
+def _by_urgency(one: RulePerformance) -> tuple[bool, int, str]:
+    return not URGENT.intersection(one.flags), -one.hit_rate.count, one.rule_id
 
 
 def _count_hour(
-    rules: Mapping[str, _Rule], hour: datetime, tally: HourTally, asked: Asked, *, is_recent: bool
+    rules: Mapping[str, _Rule], hour: datetime, tally: HourTally, asked: Asked, stretch: int
 ) -> None:
     day = hour.date()
     for name, rule in rules.items():
@@ -87,9 +103,9 @@ def _count_hour(
         if evaluated:
             rule.evaluated[day] = rule.evaluated.get(day, 0) + evaluated
             rule.hits[day] = rule.hits.get(day, 0) + hits
-        if is_recent:
-            rule.recent_evaluated += evaluated
-            rule.recent_hits += hits
+        counts = rule.stretches.setdefault(stretch, [0, 0])
+        counts[0] += evaluated
+        counts[1] += hits
 
 
 def _is_asked(asked: Asked, version: str, name: str, rule: _Rule, event_type: str) -> bool:
@@ -162,8 +178,8 @@ def _figures(
 
 
 def _drift(rule: _Rule, evaluated: int) -> Drift:
-    recent = (rule.recent_hits, rule.recent_evaluated)
-    before = (rule.total.all_hits - rule.recent_hits, evaluated - rule.recent_evaluated)
+    of, hits = rule.stretches.get(0, (0, 0))
+    recent, before = (hits, of), (rule.total.all_hits - hits, evaluated - of)
     low, high = difference(*recent, *before)
     shares = Share.counted(*recent), Share.counted(*before)
     ratio = None
@@ -176,14 +192,15 @@ def _drift(rule: _Rule, evaluated: int) -> Drift:
 
 def _flags(rule: _Rule, drift: Drift, evaluated: int) -> list[Flag]:
     flags: list[Flag] = []
-    recent, before = drift.recent, drift.before
-    if recent.count == 0 and (before.share or 0) * recent.of >= EXPECTED:
+    recent, before, earlier = drift.recent, drift.before, rule.earlier()
+    usual = sum(rate > 0 for rate in earlier) >= USUAL * len(earlier) >= USUAL * STRETCHES
+    if usual and recent.count == 0 and (before.share or 0) * recent.of >= EXPECTED:
         flags.append("silent")
-    is_more = recent.share is not None and before.share is not None and before.of >= ENOUGH
     if (
-        is_more
+        before.of >= ENOUGH
         and recent.count >= SUDDEN_HITS
         and (recent.share or 0) >= SUDDEN_RATIO * (before.share or 0)
+        and (recent.share or 0) > max(earlier, default=0)
         and drift.difference_low > 0
     ):
         flags.append("sudden")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,12 +19,28 @@ from service.history.ordered import Span
 
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
-# Entries that waited in a spool come into the table late. Hours before this are taken as counted.
+# Hours of this time are compared in any case; older ones when a writer added anything to them.
 LATE = timedelta(days=3)
+# Entries of one writer that waited in its spool may come in after later ones: 64 MB of them.
+OUT_OF_ORDER = 32_768
 
 _COUNTS = """
 SELECT date_trunc('hour', observed, 'UTC') AS hour, count(*) AS n FROM ledger_entry
 WHERE type = 'decision' AND observed >= $1 AND observed < $2 GROUP BY 1
+"""
+_ADDED = """
+SELECT w.writer, top.seq, (
+    SELECT min(e.observed) FROM ledger_entry e
+    WHERE e.writer = w.writer AND e.seq > coalesce(m.seq, 0) - $1 AND e.type = 'decision'
+) AS first
+FROM ledger_writer w
+CROSS JOIN LATERAL (SELECT max(seq) AS seq FROM ledger_entry WHERE writer = w.writer) top
+LEFT JOIN rule_hour_mark m ON m.writer = w.writer
+WHERE top.seq > coalesce(m.seq, 0)
+"""
+_MARK = """
+INSERT INTO rule_hour_mark (writer, seq) VALUES ($1, $2)
+ON CONFLICT (writer) DO UPDATE SET seq = greatest(rule_hour_mark.seq, excluded.seq)
 """
 _STORED = "SELECT hour, entries FROM rule_hour WHERE hour >= $1 AND hour < $2"
 _READ = "SELECT hour, tally FROM rule_hour WHERE hour >= $1 AND hour < $2 ORDER BY hour"
@@ -116,30 +132,50 @@ def hour_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+class Uncounted(NamedTuple):
+    """What has to be counted: hours, with how many decisions the ledger has of each.
+
+    `marks`: how far each writer is, to be kept when everything is counted.
+    """
+
+    hours: Mapping[datetime, int]
+    marks: Sequence[tuple[bytes, int]]
+
+
 async def uncounted_hours(
     connection: Any, since: datetime, until: datetime, now: datetime
-) -> dict[datetime, int]:
-    """Return the hours that have to be counted, with how many decisions the ledger has of them."""
+) -> Uncounted:
+    """Return the hours of which the ledger has something else than was counted."""
+    added = await connection.fetch(_ADDED, OUT_OF_ORDER)
     stored = {row["hour"]: row["entries"] for row in await connection.fetch(_STORED, since, until)}
     hours = [since + HOUR * number for number in range((until - since) // HOUR)]
     first_missing = next((hour for hour in hours if hour not in stored), until)
-    start = max(since, min(first_missing, hour_of(now - LATE)))
+    firsts = [hour_of(row["first"]) for row in added if row["first"] is not None]
+    start = max(since, min(first_missing, hour_of(now - LATE), *firsts))
     counts = {row["hour"]: row["n"] for row in await connection.fetch(_COUNTS, start, until)}
-    return {
-        hour: counts.get(hour, 0)
-        for hour in hours
-        if hour >= start and stored.get(hour) != counts.get(hour, 0)
-    }
+    return Uncounted(
+        {
+            hour: counts.get(hour, 0)
+            for hour in hours
+            if hour >= start and stored.get(hour) != counts.get(hour, 0)
+        },
+        [(row["writer"], row["seq"]) for row in added],
+    )
+
+
+async def keep_marks(connection: Any, uncounted: Uncounted) -> None:
+    """Note that everything which had to be counted is."""
+    await connection.executemany(_MARK, uncounted.marks)
 
 
 async def count_hours(
-    reader: DecisionReader, connection: Any, uncounted: Mapping[datetime, int]
+    reader: DecisionReader, connection: Any, uncounted: Uncounted
 ) -> AsyncIterator[int]:
     """Count hours and keep them; yield how many decisions were read since the last time.
 
     `connection` is another one than the reader's. What was kept stays when this is cut short.
     """
-    for hours in _together(sorted(uncounted)):
+    for hours in _together(sorted(uncounted.hours)):
         tallies = {hour: HourTally() for hour in hours}
         kept = 0
         span = Span(_ms(hours[0]), _ms(hours[-1] + HOUR) - 1)
@@ -149,11 +185,11 @@ async def count_hours(
                 tallies[hours[0] + HOUR * ((at_ms - _ms(hours[0])) // HOUR_MS)].count(decision)
             # Pages come in order: whatever lies before this one is complete.
             while hours[kept] < hour_of(_time(page[-1].place.observed_ms)):
-                await _keep(connection, hours[kept], tallies.pop(hours[kept]), uncounted)
+                await _keep(connection, hours[kept], tallies.pop(hours[kept]), uncounted.hours)
                 kept += 1
             yield len(page)
         for hour in hours[kept:]:
-            await _keep(connection, hour, tallies[hour], uncounted)
+            await _keep(connection, hour, tallies[hour], uncounted.hours)
 
 
 async def read_hours(

@@ -8,6 +8,12 @@ CREATE TABLE rule_hour (
     tally   jsonb NOT NULL
 );
 
+-- How far each writer's entries were looked at, so that late ones of any age are noticed.
+CREATE TABLE rule_hour_mark (
+    writer bytea PRIMARY KEY,
+    seq    bigint NOT NULL
+);
+
 -- Ranges of time in a table that grows in their order: a few pages of index, and no work to speak of
 -- when an entry is written.
 CREATE INDEX ledger_entry_observed_idx ON ledger_entry

@@ -19,6 +19,7 @@ from service.evidence.rule_hours import (
     HourTally,
     count_hours,
     hour_of,
+    keep_marks,
     read_hours,
     uncounted_hours,
 )
@@ -75,7 +76,8 @@ async def counted(reader: DecisionReader, connection: Any) -> tuple[int, int]:
     """Count what has to be counted; return how many hours and decisions that were."""
     uncounted = await uncounted_hours(connection, SINCE, UNTIL, NOW)
     read = [count async for count in count_hours(reader, connection, uncounted)]
-    return len(uncounted), sum(read)
+    await keep_marks(connection, uncounted)
+    return len(uncounted.hours), sum(read)
 
 
 def hits_of(hours: Sequence[tuple[datetime, HourTally]]) -> Counter[str]:
@@ -109,12 +111,12 @@ async def test_every_decision_is_counted_in_its_hour(
 async def test_an_hour_is_counted_once_and_again_when_it_grew(
     fresh_postgres_url: str, reader: DecisionReader, connection: Any
 ) -> None:
-    """The second time nothing is read; late entries of the last days count, alone their hours."""
+    """The second time nothing is read; late entries of any age count, and their hours alone."""
     await store(fresh_postgres_url, some_decisions(100))
     await counted(reader, connection)
     assert await counted(reader, connection) == (0, 0)
     before = hits_of(await read_hours(connection, SINCE, UNTIL))
-    late = [decision(NOW - timedelta(hours=30), "r1"), decision(NOW - timedelta(minutes=1), "r1")]
+    late = [decision(SINCE + timedelta(hours=5), "r1"), decision(NOW - timedelta(minutes=1), "r1")]
     await store(fresh_postgres_url, late)
     hours, read = await counted(reader, connection)
     assert hours == 2
@@ -140,9 +142,9 @@ async def test_what_was_counted_stays_when_counting_is_cut_short(
         await anext(counting)
     await counting.aclose()  # type: ignore[attr-defined]  # an async generator
     kept = len(await read_hours(connection, SINCE, UNTIL))
-    assert 0 < kept < len(uncounted)
+    assert 0 < kept < len(uncounted.hours)
     hours, _ = await counted(reader, connection)
-    assert hours == len(uncounted) - kept
+    assert hours == len(uncounted.hours) - kept
     tallies = await read_hours(connection, SINCE, UNTIL)
     decisions = sum(n for _, t in tallies for types in t.decisions.values() for n in types.values())
     assert decisions == len(drafts)

@@ -31,7 +31,7 @@ def figures(
     """The figures by rule; the last `recent` hours are recent."""
     since = START + HOUR * (len(found) - recent)
     sets = {LIVE: asked or {"r": CHECKOUT}}
-    return {one.rule_id: one for one in figures_of(found, labelled, sets, LIVE, since)}
+    return {one.rule_id: one for one in figures_of(found, labelled, sets, LIVE, (since, recent))}
 
 
 def decided(
@@ -55,7 +55,7 @@ def test_a_rule_is_not_measured_before_it_was_there() -> None:
     """Hours of a rule set without the rule are no hours of silence."""
     sets = {OLD: {"other": CHECKOUT}, LIVE: {"r": CHECKOUT}}
     found = [*hours(0, 0, version=OLD), (START + 2 * HOUR, hours(20)[0][1])]
-    rules = {one.rule_id: one for one in figures_of(found, (), sets, LIVE, START + 2 * HOUR)}
+    rules = {one.rule_id: one for one in figures_of(found, (), sets, LIVE, (START + 2 * HOUR, 1))}
     assert rules["r"].evaluated == 500
     assert rules["r"].drift.before.of == 0
     assert rules["r"].flags == []
@@ -80,6 +80,20 @@ def test_a_rule_that_suddenly_fires_is_flagged() -> None:
     assert figures(hours(0, 0, 0, 9))["r"].flags == []
     assert figures(hours(0, 0, 0, 12))["r"].flags == ["sudden"]
     assert figures(hours(0, 40))["r"].flags == []  # 500 decisions before tell too little
+
+
+def test_bursts_are_no_drift() -> None:
+    """A rule that is silent most of the time, and then fires, did so before."""
+    assert figures(hours(0, 60, 0, 0, 60, 0, 0, 0))["r"].flags == []
+    assert figures(hours(0, 0, 40, 0, 0, 0, 0, 0, 40))["r"].flags == []
+    assert figures(hours(0, 0, 40, 0, 0, 0, 0, 0, 60))["r"].flags == ["sudden"]
+
+
+def test_a_stretch_is_as_long_as_the_recent_one() -> None:
+    """With two recent hours the time before is looked at two by two."""
+    found = figures(hours(0, 9, 9, 0, 0, 9, 0, 9, 0, 0), recent=2)["r"]
+    assert (found.drift.recent.of, found.drift.before.of) == (1000, 4000)
+    assert found.flags == ["silent"]
 
 
 def test_rules_that_never_hit_or_are_never_known_are_flagged() -> None:
@@ -121,7 +135,7 @@ def test_what_needs_attention_comes_first() -> None:
         tally.rules["busy"] = RuleTally(hits={"live": 100})
         tally.rules["calm"] = RuleTally(hits={"shadow": 1})
     asked = {LIVE: dict.fromkeys(("r", "busy", "calm"), CHECKOUT)}
-    rules = figures_of(found, (), asked, LIVE, START + 3 * HOUR)
+    rules = figures_of(found, (), asked, LIVE, (START + 3 * HOUR, 1))
     assert [one.rule_id for one in rules] == ["r", "busy", "calm"]
     assert rules[0].flags == ["silent"]
     assert rules[2].hits == {"shadow": 4}
@@ -129,5 +143,5 @@ def test_what_needs_attention_comes_first() -> None:
 
 def test_hits_of_a_rule_set_that_is_gone_still_count() -> None:
     """A set whose files are not known asked its rules at least when they hit."""
-    found = figures_of(hours(7, version=OLD), (), {}, LIVE, START + timedelta(days=1))
+    found = figures_of(hours(7, version=OLD), (), {}, LIVE, (START + timedelta(days=1), 24))
     assert [(one.rule_id, one.hit_rate.count, one.evaluated) for one in found] == [("r", 7, 7)]
