@@ -1,8 +1,7 @@
 """What do two rule sets decide about one event?
 
-Rules that both have are evaluated once, by one engine that holds the rules of both. Invariant: each
-side's decision is the one that its own engine and policy would give; nothing here knows where an
-event comes from.
+Rules that both have are evaluated once. Invariant: each side's decision is the one that its own
+engine and policy would give; nothing here knows where an event comes from.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import Any
 
 from rules.cel import Language
 from rules.cel_problems import KNOWN
-from rules.decision import Decision, HitStatus, Outcome, RuleHit
+from rules.decision import Decision, HitStatus, RuleHit
 from rules.engine import Engine
 from rules.listed import Listed
-from rules.policy import Policy, Row, settle
+from rules.policy import Policy, settle
 from rules.rule import Rule
 from rules.ruleset import RuleSet
 from rules.ruling import Ruling
@@ -28,6 +27,8 @@ _EFFECT = frozenset(
     {
         *("id", "description", "owner", "examples", "reason", "threshold"),
         *("outcome", "mode", "precedence", "step_up", "delay_seconds"),
+        # What they did is in `when` already.
+        *("parameters", "made_by", "business_lines", "regions"),
     }
 )
 # Events differ in which rules hit them: dozens of combinations, thousands in bad cases.
@@ -62,34 +63,35 @@ class Verdict:
 
 
 class Compared:
-    """A candidate and the baseline that it is compared with, as one."""
+    """A candidate and the baseline that it is compared with.
+
+    The baseline's engine evaluates all its rules; another one only those of the candidate whose
+    condition no rule of the baseline has.
+    """
 
     def __init__(self, candidate: Ruling, baseline: Ruling, fact_types: Mapping[str, str]) -> None:
-        """Compile both; `fact_types` must hold the facts of both."""
-        self._engine, origins = _union(candidate.engine, baseline.engine, fact_types)
-        self._sides = [
-            _SideHits(candidate.policy, {to: rule for to, (rule, _) in origins.items() if rule}),
-            _SideHits(baseline.policy, {to: rule for to, (_, rule) in origins.items() if rule}),
-        ]
+        """Compile what only the candidate has; `fact_types` must hold the facts of both."""
+        shared, own = _shared(candidate.engine, baseline.engine)
+        self._baseline = baseline
+        self._candidate = candidate
+        self._own = Engine(RuleSet.of(own), fact_types)
+        self._shared = shared
+        self._shared_hits: dict[tuple[str, HitStatus], RuleHit] = {}
         listed = (*candidate.engine.listed, *baseline.engine.listed)
         self.listed: tuple[Listed, ...] = tuple(dict.fromkeys(listed))
         language = Language(fact_types)
-        self._facts_used = frozenset(
+        self.facts_used = frozenset(
             name.removeprefix(KNOWN)
-            for rule in self._engine.ruleset.rules
+            for engine in (baseline.engine, self._own)
+            for rule in engine.ruleset.rules
             for name in language.facts_used(rule.when)
         )
         self._verdicts: dict[tuple[Any, ...], Verdict] = {}
 
     @property
-    def facts_used(self) -> frozenset[str]:
-        """The facts that some rule may read."""
-        return self._facts_used
-
-    @property
     def rules_evaluated(self) -> int:
         """How many rules are evaluated for both sides together."""
-        return len(self._engine.ruleset.rules)
+        return len(_running(self._baseline.engine)) + len(self._own.ruleset.rules)
 
     def decide(
         self,
@@ -100,65 +102,47 @@ class Compared:
         at_ms: int,
     ) -> Verdict:
         """Return what both sides decide; `gaps` are those of the knowledge, not failed rules."""
-        hits = self._engine.evaluate(event_type, facts, _EPOCH + timedelta(milliseconds=at_ms))
+        at = _EPOCH + timedelta(milliseconds=at_ms)
+        hits = self._baseline.engine.evaluate(event_type, facts, at)
+        own = self._own.evaluate(event_type, facts, at)
         if score is not None and math.isnan(score):
             score = None
-        candidate, baseline = self._sides
         key = (
             event_type,
-            candidate.row(event_type).outcome_of(score),
-            baseline.row(event_type).outcome_of(score),
+            self._candidate.policy.row(event_type).outcome_of(score),
+            self._baseline.policy.row(event_type).outcome_of(score),
             score is None,
             *gaps,
             *[(hit.rule_id, hit.status) for hit in hits],
+            None,
+            *[(hit.rule_id, hit.status) for hit in own],
         )
         verdict = self._verdicts.get(key)
         if verdict is None:
             if len(self._verdicts) >= MOST_VERDICTS:
                 self._verdicts.clear()
-            right = candidate.settled(event_type, score, hits, gaps)
-            left = baseline.settled(event_type, score, hits, gaps)
+            left = _settled(self._baseline.policy, event_type, score, hits, gaps)
+            right = _settled(
+                self._candidate.policy, event_type, score, self._of_candidate(hits, own), gaps
+            )
             place = 4 * left.decision.outcome.severity + right.decision.outcome.severity
             verdict = self._verdicts[key] = Verdict(event_type, left, right, place)
         return verdict
 
+    def _of_candidate(self, hits: Sequence[RuleHit], own: Sequence[RuleHit]) -> list[RuleHit]:
+        """Return the candidate's hits, in its own words and in the order of its rule ids."""
+        found = [
+            self._in_its_words(hit, rule)
+            for hit in hits
+            if (rule := self._shared.get(hit.rule_id)) is not None
+        ]
+        return sorted((*found, *own), key=lambda hit: hit.rule_id)
 
-class _SideHits:
-    """The rules of one side among those of both: their hits, in its own words, and its policy."""
-
-    def __init__(self, policy: Policy, rules: Mapping[str, Rule]) -> None:
-        self._policy = policy
-        self._rules = rules
-        self._hits: dict[tuple[str, HitStatus], RuleHit] = {}
-        self._rows: dict[str, Row] = {}
-
-    def row(self, event_type: str) -> Row:
-        row = self._rows.get(event_type)
-        if row is None:
-            row = self._rows[event_type] = self._policy.row(event_type)
-        return row
-
-    def settled(
-        self, event_type: str, score: float | None, hits: Sequence[RuleHit], gaps: Sequence[str]
-    ) -> Side:
-        own = [self._own(hit) for hit in hits if hit.rule_id in self._rules]
-        own.sort(key=lambda hit: hit.rule_id)
-        decision = settle(self._policy, event_type, score, own, gaps)
-        decisive = set()
-        for hit in own:
-            if hit.status is HitStatus.HIT and hit.mode == "live":
-                others = [other for other in own if other is not hit]
-                outcome = settle(self._policy, event_type, score, others, gaps).outcome
-                if outcome is not decision.outcome:
-                    decisive.add(hit.rule_id)
-        return Side(decision, frozenset(decisive))
-
-    def _own(self, hit: RuleHit) -> RuleHit:
+    def _in_its_words(self, hit: RuleHit, rule: Rule) -> RuleHit:
         key = (hit.rule_id, hit.status)
-        own = self._hits.get(key)
-        if own is None:
-            rule = self._rules[hit.rule_id]
-            own = self._hits[key] = replace(
+        found = self._shared_hits.get(key)
+        if found is None:
+            found = self._shared_hits[key] = replace(
                 hit,
                 rule_id=rule.id,
                 outcome=rule.outcome,
@@ -168,37 +152,49 @@ class _SideHits:
                 step_up=rule.step_up,
                 delay_seconds=rule.delay_seconds,
             )
-        return own
+        return found
 
 
-def _union(
-    candidate: Engine, baseline: Engine, fact_types: Mapping[str, str]
-) -> tuple[Engine, dict[str, tuple[Rule | None, Rule | None]]]:
-    """Return one engine for the rules of both, and whose rule each of its rules is.
+def _settled(
+    policy: Policy,
+    event_type: str,
+    score: float | None,
+    hits: Sequence[RuleHit],
+    gaps: Sequence[str],
+) -> Side:
+    decision = settle(policy, event_type, score, hits, gaps)
+    decisive = set()
+    for hit in hits:
+        if hit.status is HitStatus.HIT and hit.mode == "live":
+            others = [other for other in hits if other is not hit]
+            outcome = settle(policy, event_type, score, others, gaps).outcome
+            if outcome is not decision.outcome:
+                decisive.add(hit.rule_id)
+    return Side(decision, frozenset(decisive))
 
-    Rules of the two sides that hit the same events, whatever their effect, are one rule there.
+
+def _shared(candidate: Engine, baseline: Engine) -> tuple[dict[str, Rule], list[Rule]]:
+    """Return the candidate's rules that hit the same events as a rule of the baseline, and others.
+
+    The first by the id of that rule; whatever their effect is.
     """
-    together: dict[str, list[Rule | None]] = {}
-    for side, engine in enumerate((candidate, baseline)):
-        for rule in engine.ruleset.rules:
-            if rule.mode == "off":
-                continue
-            key = repr(sorted((k, v) for k, v in rule.content().items() if k not in _EFFECT))
-            # Two rules of one set with the same condition stay two.
-            while together.setdefault(key, [None, None])[side] is not None:
-                key += " again"
-            together[key][side] = rule
-    rules: list[Rule] = []
-    origins: dict[str, tuple[Rule | None, Rule | None]] = {}
-    for number, (right, left) in enumerate(together.values()):
-        either = right or left
-        assert either is not None
-        named = f"rule-{number:05}"
-        rules.append(replace(either, id=named, mode="live"))
-        origins[named] = (right, left)
-    return Engine(RuleSet.of(rules), fact_types), origins
+    there: dict[str, list[str]] = {}
+    for rule in _running(baseline):
+        there.setdefault(_condition(rule), []).append(rule.id)
+    shared: dict[str, Rule] = {}
+    own = []
+    for rule in _running(candidate):
+        same = there.get(_condition(rule))
+        if same:
+            shared[same.pop()] = rule
+        else:
+            own.append(rule)
+    return shared, own
 
 
-def severities() -> tuple[str, ...]:
-    """Return the outcomes by severity, as `Verdict.place` counts them."""
-    return tuple(outcome.value for outcome in Outcome)
+def _condition(rule: Rule) -> str:
+    return repr(sorted((k, v) for k, v in rule.content().items() if k not in _EFFECT))
+
+
+def _running(engine: Engine) -> list[Rule]:
+    return [rule for rule in engine.ruleset.rules if rule.mode != "off"]
