@@ -96,6 +96,68 @@ async def test_what_cannot_be_used_leaves_the_old_set_live(here: Here, database:
     assert (await rules_of(here))[0]
 
 
+async def test_files_that_were_changed_are_not_used(here: Here, database: Any) -> None:
+    """Files that are not what their version says change no decision, and `/readyz` says so."""
+    before = here.runtime.brain.live.version
+    second = set_of(pack_of("mark-1"))
+    await approved(database, second)
+    await changed_behind_the_back(database, second)
+    await deploy(database, "activate", second)
+    await until(lambda: bool(here.runtime.deployed.problems))
+    answer = (await here.client.score(event("checkout"))).json
+    assert answer["versions"]["rule_set"] == before
+    is_ok, detail = await rules_of(here)
+    assert not is_ok
+    assert "are not what its version says" in detail
+
+
+async def changed_behind_the_back(database: Any, files: RuleSetFiles) -> None:
+    """Change a stored file as only somebody who rules the database can, before it is read."""
+    async with database.transaction():
+        await database.execute("ALTER TABLE rule_set_file DISABLE TRIGGER ALL")
+        await database.execute(
+            "UPDATE rule_set_file SET text = text || '# more' WHERE version = $1", files.version
+        )
+        await database.execute("ALTER TABLE rule_set_file ENABLE TRIGGER ALL")
+
+
+async def test_a_start_with_a_set_that_cannot_be_used_takes_the_one_before(
+    here: Here, database: Any
+) -> None:
+    """A worker that starts under a set it cannot use decides with the latest that it can."""
+    second = set_of(pack_of("mark-1"))
+    broken = set_of(pack_of("mark-2", when="no.such.fact == 1"))
+    for files in (second, broken):
+        await approved(database, files)
+        await deploy(database, "activate", files)
+    async with bootstrap(here.settings) as runtime:
+        assert runtime.brain.live.version == second.version
+        assert not (await runtime.resources())["rules"]["ok"]
+
+
+async def test_decisions_go_on_while_a_large_set_is_loaded(here: Here, database: Any) -> None:
+    """Loading hundreds of rules takes long, and neither a decision nor a stop waits for it."""
+    pack = pack_of("mark-1")
+    head, _, rule = pack.partition("  - id: ")
+    rules = "".join(f"  - id: {rule.replace('mark-1', f'many-{n}')}" for n in range(800))
+    large = set_of(head + rules)
+    await approved(database, large)
+    began, slowest, count = time.perf_counter(), 0.0, 0
+    await deploy(database, "activate", large)
+    await stop(database, "mark-0")
+    stopped_first = False
+    while here.runtime.brain.live.version != large.version:
+        sent = time.perf_counter()
+        assert (await here.client.score(event("login"))).status == 200
+        slowest = max(slowest, time.perf_counter() - sent)
+        stopped_first = stopped_first or bool(here.runtime.brain.stopped)
+        count += 1
+    took = time.perf_counter() - began
+    assert stopped_first
+    assert count > 10
+    assert slowest < took / 4
+
+
 async def test_a_stop_takes_the_effect_within_a_second_and_lapses(
     here: Here, database: Any
 ) -> None:

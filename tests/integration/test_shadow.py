@@ -99,6 +99,28 @@ async def test_a_shadow_is_asked_and_compared(here: Here, database: Any) -> None
     assert rules["checkout", "mark-0"].live_hits == 3
 
 
+async def test_a_shadow_knows_the_lists_that_only_it_asks_about(here: Here, database: Any) -> None:
+    """A look-up that no live rule makes is made for the shadow, by the time of the event."""
+    await watching(here, database, set_of(pack_of("mark-1", when='in_list("stolen", "user")')))
+    tag = here.runtime.brain.tagger.tag("user", "u-stolen")
+    await database.execute(
+        "INSERT INTO list (name, purpose, description, actor) VALUES ('stolen', 'deny', '', 'ana')"
+    )
+    await database.execute(
+        "INSERT INTO list_entry (list, kind, tag, reason, owner, added_by, revision) "
+        "VALUES ('stolen', 'user', $1, '', 'ana', 'ana', nextval('list_revision'))",
+        tag,
+    )
+    await until(lambda: len(here.runtime.lists) == 1)
+    for user in ("u-stolen", "u-honest", "u-honest"):
+        answer = (await here.client.score(event("login", user={"id": user}))).json
+        assert [hit["rule_id"] for hit in answer["rule_hits"]] == ["mark-0"]
+    version = here.runtime.brain.shadows[0].version
+    report = await counted(here, database, version, 3)
+    rules = {rule.rule_id: rule for rule in report.rules}
+    assert (rules["mark-1"].shadow_hits, rules["mark-1"].unknown) == (1, 0)
+
+
 async def test_a_shadow_does_not_reach_the_answer(here: Here, database: Any) -> None:
     """What is answered and recorded names the live set alone, whatever the shadow would decide."""
     alone = (await here.client.score(event("checkout"))).json
