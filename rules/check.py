@@ -13,7 +13,7 @@ from rules.batch import CompiledRule
 from rules.card_check import check_card
 from rules.cel import Language
 from rules.cel_lists import ListCall, list_calls
-from rules.cel_names import position
+from rules.cel_names import names_in, position
 from rules.cel_problems import KNOWN
 from rules.diagnostic import Diagnostic, did_you_mean, render
 from rules.document import Node
@@ -172,18 +172,25 @@ def _check_availability(
     compiled: CompiledRule, available: Mapping[str, Collection[str]]
 ) -> Iterable[Diagnostic]:
     """Yield the facts that an event of one of the rule's types can never have."""
-    place = compiled.rule.part("when")
-    lists = {
-        call.listed.fact for call in list_calls(compiled.rule.when) if isinstance(call, ListCall)
-    }
+    when = compiled.rule.when
+    lists = {call.listed.fact for call in list_calls(when) if isinstance(call, ListCall)}
     facts = {name.removeprefix(KNOWN) for name in compiled.names} - lists
     for event_type in compiled.rule.event_types:
-        if place is None or event_type not in available:
+        if event_type not in available:
             continue
-        for name in sorted(facts.difference(available[event_type])):
-            message = f"'{name}' is never known for '{event_type}'"
+        for fact in sorted(facts.difference(available[event_type])):
+            message = f"'{fact}' is never known for '{event_type}'"
             hint = "let the type read its series, or take the type from this rule"
-            yield place.diagnose("never-known", message, hint)
+            place = position(when, _first_use(fact, when))
+            yield compiled.rule.diagnose(place, "never-known", message, hint)
+
+
+def _first_use(fact: str, source: str) -> int:
+    """Return where a fact is first named; behind it may stand a member or a function."""
+    for name in names_in(source):
+        if f"{name.text.removeprefix(KNOWN)}.".startswith(f"{fact}."):
+            return name.start
+    return 0
 
 
 def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Iterable[Diagnostic]:
