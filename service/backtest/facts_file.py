@@ -112,9 +112,9 @@ class FactsFile:
 
 def _column(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> list[Any]:
     column = batch.column(name)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
     if column.type != kind:
         column = pc.cast(column, kind)
-    if pa.types.is_floating(kind):
-        column = pc.if_else(pc.is_nan(column), None, column)
     values: list[Any] = column.to_pylist()
     return values
