@@ -46,6 +46,7 @@ async def test_the_figures_are_those_of_decisions_and_labels(
     """Hits, money, precision, recall and false alarms; a report is kept for a minute."""
     dear, cheap = await scored(here, 6, order=DEAR), await scored(here, 10)
     await here.client.score(event("login"))
+    labels: list[tuple[str, str, str | None]]
     labels = [(name, "chargeback", None) for name in (*dear[:3], cheap[0])]
     labels += [(name, "review_result", "honest") for name in (dear[3], *cheap[1:4])]
     rows = [{"event_id": n, "source": s, "label": label} for n, s, label in labels]
