@@ -70,6 +70,7 @@ class Completeness:
         # A cluster that lost one server goes on knowing what the others have.
         self._is_one_server = isinstance(connection, ValkeyConnection)
         self._heartbeat = Heartbeat(self._states, is_one_server=self._is_one_server)
+        self._catalog = catalog
         self._declared = declared_series(catalog)
         self._state: StoreState | None = None
         self._pool = pool
@@ -96,10 +97,10 @@ class Completeness:
 
         Series that the store does not know are withheld at once, until they are filled.
         """
-        declared = declared_series(catalog)
-        if declared == self._declared:
+        if catalog is self._catalog:
             return
-        self._declared = declared
+        self._catalog = catalog
+        self._declared = declared = declared_series(catalog)
         if self._gap is not ALL_GONE and self._state is not None:
             self._gap = gap_of(declared, self._state)
         self._in_doubt.set()

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from features.catalog import Catalog
+from features.errors import FeatureError
+from rules.errors import RulesError
 from rules.files import RuleSetFiles
 from rules.ruling import Ruling
 
@@ -35,6 +37,7 @@ class Loader:
     def __init__(self, base: Catalog) -> None:
         self.base = base
         self._rulings: OrderedDict[str, Ruling] = OrderedDict()
+        self._refused: OrderedDict[str, Exception] = OrderedDict()
         self._catalogs: OrderedDict[tuple[str, ...], Catalog] = OrderedDict()
         self._one = asyncio.Lock()
 
@@ -45,12 +48,21 @@ class Loader:
     async def ruling(self, files: RuleSetFiles) -> Ruling:
         """Return the ruling of a set; raise the `ContentError` or `CatalogError` of what is wrong.
 
-        It may use the base catalog's facts and those of its own series.
+        It may use the base catalog's facts and those of its own series. What was wrong once stays
+        wrong, and is not loaded again.
         """
         async with self._one:
+            if files.version in self._refused:
+                raise self._refused[files.version].with_traceback(None)
             found = self._rulings.get(files.version)
             if found is None:
-                found = await asyncio.to_thread(self._load, files)
+                try:
+                    found = await asyncio.to_thread(self._load, files)
+                except (RulesError, FeatureError) as error:
+                    self._refused[files.version] = error
+                    if len(self._refused) > KEPT_RULINGS:
+                        self._refused.popitem(last=False)
+                    raise
                 self._rulings[files.version] = found
                 self._forget()
             self._rulings.move_to_end(files.version)

@@ -22,7 +22,8 @@ from service.rule_sets.store import (
 
 _LIKELY = """
 SELECT version FROM (
-    (SELECT live AS version, deployed_at AS at FROM deployment ORDER BY revision DESC LIMIT $1)
+    (SELECT live AS version, max(deployed_at) AS at FROM deployment
+        GROUP BY live ORDER BY max(revision) DESC LIMIT $1)
     UNION ALL
     (SELECT version, approved_at FROM rule_set_approval ORDER BY id DESC LIMIT $1)
 ) AS found GROUP BY version ORDER BY max(at) DESC, version

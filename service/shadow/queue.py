@@ -67,6 +67,7 @@ class ShadowQueue:
             self._wake.set()
 
     async def __aenter__(self) -> Self:
+        self._wake.set()  # the brain to begin with may have shadows
         self._runner = asyncio.create_task(self._run(), name="shadows")
         return self
 
