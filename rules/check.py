@@ -70,7 +70,7 @@ def check_files(
         else:
             problems += result
     problems += too_costly(one for one in compiled if one.rule.mode != "off")
-    problems += _check_examples(compiled, language)
+    problems += _check_examples(compiled, language, {card.id for card in packs.cards})
     problems += check_logic(compiled, language)
     for table in packs.tables:
         problems += check_table(table)
@@ -193,7 +193,9 @@ def _first_use(fact: str, source: str) -> int:
     return 0
 
 
-def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Iterable[Diagnostic]:
+def _check_examples(
+    compiled: Sequence[CompiledRule], language: Language, cards: Collection[str]
+) -> Iterable[Diagnostic]:
     """Yield what is wrong with the examples, first of all that there are none."""
     for rule in (one.rule for one in compiled):
         place = rule.part("examples")
@@ -215,7 +217,7 @@ def _check_examples(compiled: Sequence[CompiledRule], language: Language) -> Ite
             yield from run.problems
             if run.problems or run.is_passed or node is None:
                 continue
-            whose = "rule" if run.subject in ids else "whole"
+            whose = "rule" if run.subject in ids else "card" if run.subject in cards else "table"
             message = f"the example expects {run.example.expect}, the {whose} answers {run.answer}"
             hint = f"without a value: {', '.join(run.missing)}" if run.missing else ""
             yield node.value["expect"].diagnose("example", message, hint)

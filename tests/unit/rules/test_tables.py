@@ -105,7 +105,7 @@ def test_rows_that_may_hit_together() -> None:
     )
     problems = check_files(rule_files(pack, orders=rows), FACT_TYPES, event_types=("checkout",))
     assert [each.message for each in problems] == [
-        "the example expects others-many, the whole answers many, others-many"
+        "the example expects others-many, the table answers many, others-many"
     ]
 
 
