@@ -24,7 +24,11 @@ PAN = "4012888888881881"
 TOKEN = "tok_planted_instrument"
 AGENT = "Mozilla/5.0 (PlantedPhone; rv:1.0) Planted/1.0"
 EVENT_ID = "event-planted-1234"
-SECRETS = (EMAIL, PHONE, USER, DEVICE, IP, LINE1, POSTAL_CODE, PAN, TOKEN, AGENT, EVENT_ID)
+MERCHANT, PARTY, TITLE = "merchant-planted-77", "party-planted-88", "PlantedTitleOfAnOffer"
+SECRETS = (
+    EMAIL, PHONE, USER, DEVICE, IP, LINE1, POSTAL_CODE, PAN, TOKEN, AGENT, EVENT_ID, MERCHANT,
+    PARTY, TITLE,
+)  # fmt: skip
 
 
 def forms(text: str) -> set[bytes]:
@@ -60,6 +64,17 @@ async def test_nothing_is_in_clear(tmp_path: Path, postgres_is_down: bool) -> No
             "shipping_address": {"country": "CN", "postal_code": POSTAL_CODE, "line1": LINE1},
         },
     }
+    offer = event(
+        "listing_submitted",
+        merchant={"id": MERCHANT},
+        listing={"id": PARTY, "category": "toys", "title": TITLE, "description": TITLE},
+    )
+    money = {"amount_minor": 100, "payer": PARTY, "payee": MERCHANT}
+    payout = event(
+        "settlement",
+        merchant={"id": MERCHANT},
+        settlement={"id": PARTY, "order_amount_minor": 100, "money": money},
+    )
     good = event("payment", event_id=EVENT_ID, **planted)
     bad = event("payment", **planted) | {"note": PAN, PAN: 1}
     worse = event("payment", **(planted | {"user": {"id": USER, "email": f"{EMAIL} {PAN}"}}))
@@ -71,9 +86,10 @@ async def test_nothing_is_in_clear(tmp_path: Path, postgres_is_down: bool) -> No
                 assert (await client.score(event("payment", **planted))).status == 200
                 if postgres_is_down:
                     servers.postgres.kill()
-                answers = [await client.score(one) for one in (good, good, bad, worse)]
-                assert [answer.status for answer in answers] == [200, 200, 422, 422]
-                for answer in answers[2:]:
+                sent = (good, good, offer, payout, bad, worse)
+                answers = [await client.score(one) for one in sent]
+                assert [answer.status for answer in answers] == [200, 200, 200, 200, 422, 422]
+                for answer in answers[4:]:
                     assert found_in(answer.content) == []
                 taught = await client.score(event("login", **planted), "/v1/events")
                 assert taught.status == 202
