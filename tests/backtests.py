@@ -88,11 +88,13 @@ def traffic(events: int, seed: int) -> Iterator[dict[str, Any]]:
         yield {**labelled.event, "occurred_at": last}
 
 
-async def serve(settings: Settings, bodies: list[dict[str, Any]], *, counted: int = 9) -> None:
+async def serve(
+    settings: Settings, bodies: list[dict[str, Any]], *, counted: int | None = 9
+) -> None:
     """Let a service decide the events; every `counted`th is only counted."""
     async with service_here(settings) as here:
         for number, body in enumerate(bodies):
-            path = "/v1/events" if number % counted == 0 else "/v1/score"
+            path = "/v1/events" if counted and number % counted == 0 else "/v1/score"
             answer = await here.client.score(body, path)
             assert answer.status in (200, 202), answer.content
 

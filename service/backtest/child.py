@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from datetime import datetime
@@ -21,6 +22,8 @@ from service.settings import Settings
 
 # Decisions come first: the service's workers are at 0.
 NICE = 10
+# What a rule set may make a process take (address space; a backtest of any length takes 300 MB).
+MEMORY_BYTES = 8 << 30
 PROCESSES = 2
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ def order_of(text: bytes) -> Order:
 
 def main() -> int:
     os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     order = order_of(sys.stdin.buffer.read())
     try:

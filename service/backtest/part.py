@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from features.geo import GeoTable
 from features.money import CurrencyTable
@@ -26,6 +27,7 @@ from service.bundle import current_bundle
 from service.history.ordered import OrderedEntries, Span
 from service.ledger.keys import FileKek, Keyring
 from service.lists.history import ListsAt
+from service.rule_sets.store import stops
 from service.scorer import Scorer
 from service.secrets_files import read_keys
 
@@ -36,11 +38,16 @@ _STOPPED = "stopped"
 
 @dataclass(slots=True)
 class PartResult:
-    """What a part found. `unknown_facts`: those that rules ask for and the data do not have."""
+    """What a part found.
+
+    `unknown_facts`: those that rules ask for and the data do not have. `stopped`: rules that an
+    emergency stop takes the effect from at the moment; a backtest lets them have it.
+    """
 
     tally: Tally
     skipped: Counter[str] = field(default_factory=Counter)
     unknown_facts: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 def work(order: Order, report: Report, look: Look | None = None) -> PartResult:
@@ -138,6 +145,10 @@ async def _of_ledger(
             fresh=fresh,
             listed=sides.compared.listed,
             lists=await ListsAt.load(beside, sides.compared.listed),
+        )
+        now = datetime.now(UTC)
+        result.stopped = tuple(
+            sorted({stop.rule_id for stop in await stops(beside) if stop.is_effective(now)})
         )
         baseline = sides.baseline.version
         async for read, found in cases.cases(Span(source.since_ms, source.until_ms)):

@@ -93,6 +93,7 @@ def _source(order: Order, sides: Sides, found: PartResult, counts: Sequence[int]
         "skipped": {name: count for name, count in sorted(found.skipped.items()) if count},
         "recomputed": list(sides.fresh) if isinstance(source, Recorded) else [],
         "unknown_facts": list(found.unknown_facts),
+        "stopped": list(found.stopped),
     }
 
 
@@ -236,6 +237,8 @@ def _notes(sides: Sides, found: PartResult) -> list[str]:
         notes.append("no_scores")
     if found.unknown_facts:
         notes.append("unknown_facts")
+    if found.stopped:
+        notes.append("stopped")
     if tally.replayed > tally.replayed_equal:
         notes.append("replay_differs")
     if sides.candidate.version == sides.baseline.version:

@@ -41,7 +41,7 @@ def run(order: Order, progress: Progress) -> dict[str, Any]:
         found = [_alone(parts[0], progress, total)]
     else:
         found = run_parts(parts, lambda done: progress(done, total))
-    whole = PartResult(found[0].tally, found[0].skipped, found[0].unknown_facts)
+    whole = found[0]
     for part in found[1:]:
         whole.tally.merge(part.tally)
         whole.skipped = Counter(whole.skipped) + Counter(part.skipped)

@@ -38,6 +38,8 @@ from service.settings import Settings
 COMMAND = ("-m", "service.backtest.child")
 BEAT_SECONDS = 0.5
 STOP_SECONDS = 5.0
+# A year of a large shop; what takes longer hinders all that wait.
+LONGEST_SECONDS = 6 * 3600.0
 # A result has 50 to 500 KB.
 LONGEST_LINE = 64 << 20
 
@@ -136,7 +138,10 @@ class BacktestRunner:
             stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE,
         )  # fmt: skip
         try:
-            return await self._followed(connection, job, process, text)
+            async with asyncio.timeout(LONGEST_SECONDS):
+                return await self._followed(connection, job, process, text)
+        except TimeoutError:
+            raise Failed("It took longer than six hours: choose a shorter time.") from None
         finally:
             await _ended(process)
 

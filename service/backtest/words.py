@@ -32,6 +32,7 @@ def notes(result: Mapping[str, Any], language: Language) -> list[str]:
     replay = result["replay"]
     values = {
         "facts": ", ".join(result["source"]["unknown_facts"]),
+        "stopped": ", ".join(result["source"]["stopped"]),
         "differ": replay["compared"] - replay["equal"],
         "compared": replay["compared"],
     }

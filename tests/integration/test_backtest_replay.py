@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 import redis
 
 from rules.decision import Decision
 from rules.files import RuleSetFiles
+from service.backtest.order import EventsFile
 from service.embedded import EmbeddedServers
 from service.history.decisions import RecordedDecision
 from service.settings import Settings
@@ -90,3 +92,20 @@ def _emptied(valkey_url: str) -> str:
     with redis.Redis.from_url(valkey_url) as client:
         client.flushdb()
     return valkey_url
+
+
+@pytest.mark.timeout(600)
+async def test_a_file_of_events_is_decided_as_by_the_service(
+    servers: EmbeddedServers, tmp_path: Path, urls: tuple[str, str, str]
+) -> None:
+    """The same bodies over HTTP and as a file: the same scores, outcomes and hits."""
+    bodies = list(traffic(300, seed=8))
+    ours = settings_for(servers, tmp_path / "a", shipped(), urls[:2])
+    await serve(ours, bodies, counted=None)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join(map(orjson.dumps, bodies)))
+    _, verdicts = await decided(order_of(ours, shipped(), shipped(), source=EventsFile(path)))
+    on_record = await recorded(ours)
+    assert [(case.score, told(verdict.baseline.decision)) for case, verdict in verdicts] == [
+        (one.score, kept(one)) for one in on_record.values()
+    ]
