@@ -171,7 +171,9 @@ def _compare(meaning: Meaning, other: Meaning) -> Iterable[Diagnostic]:
             return  # told at the later one
         message = f"'{wider.id}' has the same condition"
         found = rule.diagnose((1, 1), "duplicate-condition", message)
-        yield found if is_same else found.as_warning()
+        one, two = set(rule.event_types), set(wider.event_types)
+        is_idle = is_same and rule.reason == wider.reason and (one <= two or two <= one)
+        yield found if is_idle else found.as_warning()
     elif _adds_nothing(rule, wider, is_same=is_same):
         message = f"'{wider.id}' ({wider.outcome}) hits whenever this rule does"
         hint = "the rule changes no decision, only the reasons given"
