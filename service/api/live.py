@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AwareDatetime
 
 from service.access import Caller
 from service.api.authorized import allowed
+from service.api.bounded import BoundedRoute
 from service.api.rule_sets import Version, documented, version_of
 from service.evidence.rollout_report import RolloutReport
 from service.runtime import Runtime
 from service.shadow.report import ShadowReport, shadow_report
 
-router = APIRouter(tags=["rule sets"])
+router = APIRouter(tags=["rule sets"], route_class=BoundedRoute)
 
 Reader = Annotated[Caller, Depends(allowed("rules:read"))]
 
@@ -24,8 +25,8 @@ async def read_shadow_report(
     request: Request,
     _: Reader,
     version: Version,
-    since: Annotated[datetime | None, Query(description="Whole hours from this on.")] = None,
-    until: Annotated[datetime | None, Query(description="Whole hours before this.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Whole hours from this on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Whole hours before this.")] = None,
 ) -> ShadowReport:
     """Compare what a version in shadow would have decided with what was decided.
 

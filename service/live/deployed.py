@@ -23,7 +23,7 @@ from features.errors import FeatureError
 from rules.errors import ContentError, RulesError
 from rules.files import RuleSetFiles
 from rules.ruling import Ruling
-from service.actions import Actions
+from service.actions import Actions, StoreAway
 from service.brain import Brain, Parts, Rollout
 from service.errors import Refused
 from service.ledger.drain import AWAY
@@ -101,18 +101,10 @@ class Deployed:
         `ContentError` of the first set when no other can be used either.
         """
         try:
-            connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-        except AWAY:
-            return await self._start_alone()
-        try:
-            await ensure_deployed(connection, self._actions, self._first)
-            await self._read(connection, await read_wanted(connection))
-            await self._build()
-            if self._brain is None:
-                await self._fall_back(connection)
-        finally:
-            with contextlib.suppress(asyncpg.PostgresError, *AWAY):
-                await connection.close(timeout=1)
+            await self._start_with(dsn)
+        except (*AWAY, StoreAway) as error:
+            log.warning("rules: PostgreSQL is away (%s)", type(error).__name__)
+            await self._start_alone()
         return self._brain or await self._begin_with_first()
 
     def use_with(self, use: Callable[[Brain], None]) -> None:
@@ -259,15 +251,26 @@ class Deployed:
             log.warning("rules: all that is deployed runs")
         self._problems = tuple(problems)
 
-    async def _start_alone(self) -> Brain:
-        """Begin with PostgreSQL away."""
+    async def _start_with(self, dsn: str) -> None:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+        try:
+            await ensure_deployed(connection, self._actions, self._first)
+            await self._read(connection, await read_wanted(connection))
+            await self._build()
+            if self._brain is None:
+                await self._fall_back(connection)
+        finally:
+            with contextlib.suppress(asyncpg.PostgresError, *AWAY):
+                await connection.close(timeout=1)
+
+    async def _start_alone(self) -> None:
+        """Begin with PostgreSQL away: with what ran here last."""
         found = await asyncio.to_thread(self._cache.read)
-        if found is not None:
+        if found is not None and self._brain is None:
             wanted, sets = found
             self._order, self._stopped = _Order(wanted, sets, {}), wanted.stopped
             await self._build()
-            self._order = None  # what is read later is built, whatever it is
-        return self._brain or await self._begin_with_first()
+        self._order = None  # what is read later is built, whatever it is
 
     async def _begin_with_first(self) -> Brain:
         self._say([*self._problems, f"deciding with the set of the files, {self._first.version}"])
