@@ -20,6 +20,11 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
         "This is no rule set",
         "Correct every entry of `problems`; `touchstone rules check DIR` shows their lines.",
     ),
+    "parameter_refused": ProblemKind(
+        422,
+        "The parameter cannot have this value",
+        "Nothing was changed. The rule says which parameters it has, and their bounds.",
+    ),
     "not_examined": ProblemKind(
         422,
         "The rule set takes too much to be looked into",

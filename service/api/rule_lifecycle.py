@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from service.access import Caller
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
-from service.api.rule_set_models import (
+from service.api.rule_lifecycle_models import (
     ApprovalAnswer,
     DecideBody,
     DeploymentAnswer,

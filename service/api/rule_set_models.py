@@ -5,40 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
+from service.api.rule_lifecycle_models import Body, Note, RuleId, SubmissionAnswer
 from service.rule_sets.status import Status
-from service.rule_sets.store import Deployment, Stop
 
-# No NUL: PostgreSQL has no text with one.
-_TEXT = StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")
-_REASON = StringConstraints(
-    strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$"
-)
-Note = Annotated[
-    str, _TEXT, Field(description="Why. It is kept for ever; no personal data of customers.")
-]
-Reason = Annotated[
-    str, _REASON, Field(description="Why. It is kept for ever; no personal data of customers.")
-]
-RuleId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,199}$"),
-    Field(description="The rule's id, such as `coupon-alias-email`."),
-]
-SharePercent = Annotated[
-    float, Field(ge=0.01, le=99.99, description="For how many of a hundred subjects it decides.")
-]
 State = Literal[
     "live", "candidate", "shadow", "approved", "submitted", "retired", "validated", "draft"
 ]
 Change = Literal["added", "removed", "changed"]
-
-
-class Body(BaseModel):
-    """A request: what it does not know is refused."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class PushBody(Body):
@@ -60,46 +35,13 @@ class ParameterBody(Body):
 
     rule: RuleId
     parameter: str = Field(max_length=60)
-    value: bool | int | float | Annotated[str, Field(max_length=1024)]
+    value: (
+        bool
+        | int
+        | Annotated[float, Field(allow_inf_nan=False)]
+        | Annotated[str, Field(max_length=1024)]
+    )
     note: Note = ""
-
-
-class NoteBody(Body):
-    """A word about it."""
-
-    note: Note = ""
-
-
-class SubmitBody(NoteBody):
-    """What speaks for a version. Default: its newest finished backtest against what is live."""
-
-    backtest: str | None = Field(None, max_length=36, description="The id of a backtest.")
-
-
-class DecideBody(NoteBody):
-    """An approval. `submission`: what was looked at; refused if it was submitted again since."""
-
-    submission: int | None = Field(None, ge=1, lt=2**63)
-
-
-class RejectBody(Body):
-    """A no, with its reason."""
-
-    note: Reason
-    submission: int | None = Field(None, ge=1, lt=2**63)
-
-
-class ShareBody(NoteBody):
-    """A share of the subjects."""
-
-    share_percent: SharePercent
-
-
-class StopBody(Body):
-    """Which rule shall have no effect, and why."""
-
-    rule: RuleId
-    reason: Reason
 
 
 class RuleSetAnswer(BaseModel):
@@ -258,42 +200,6 @@ class Happened(BaseModel):
     note: str
 
 
-class SubmissionAnswer(BaseModel):
-    """A version that waits for approval, and what speaks for it."""
-
-    id: int
-    version: str
-    baseline: str = Field(description="What it was compared with, and is to replace.")
-    check_id: int
-    backtest_id: str
-    actor: str
-    note: str
-    submitted_at: datetime
-
-
-class ApprovalAnswer(BaseModel):
-    """An approval and what it is bound to: it lapses when any of that changes."""
-
-    version: str
-    baseline: str
-    check_id: int
-    backtest_id: str
-    submitted_by: str
-    actor: str
-    note: str
-    approved_at: datetime
-
-
-class RejectionAnswer(BaseModel):
-    """A no."""
-
-    version: str
-    submitted_by: str
-    actor: str
-    note: str
-    rejected_at: datetime
-
-
 class RuleSetDetail(RuleSetAnswer):
     """A version and everything about it.
 
@@ -308,69 +214,3 @@ class RuleSetDetail(RuleSetAnswer):
     )
     submission: SubmissionAnswer | None
     history: list[Happened]
-
-
-class DeploymentAnswer(BaseModel):
-    """What runs since a change, and who made it."""
-
-    revision: int
-    action: str
-    live: str
-    candidate: str | None
-    share_percent: float | None
-    shadows: list[str]
-    actor: str
-    note: str
-    deployed_at: datetime
-
-    @classmethod
-    def of(cls, found: Deployment) -> DeploymentAnswer:
-        """Return a deployment as it is answered."""
-        share = found.candidate_share_bp
-        return cls(
-            revision=found.revision,
-            action=found.action,
-            live=found.live,
-            candidate=found.candidate,
-            share_percent=None if share is None else share / 100,
-            shadows=list(found.shadows),
-            actor=found.actor,
-            note=found.note,
-            deployed_at=found.deployed_at,
-        )
-
-
-class StopAnswer(BaseModel):
-    """An emergency stop. `state`: `unconfirmed` has its effect until `confirm_until`."""
-
-    rule: str
-    reason: str
-    state: Literal["unconfirmed", "confirmed", "lifted", "lapsed"]
-    actor: str
-    stopped_at: datetime
-    confirm_until: datetime
-    confirmed_by: str | None
-    lifted_by: str | None
-    lifted_at: datetime | None
-
-    @classmethod
-    def of(cls, found: Stop, now: datetime) -> StopAnswer:
-        """Return a stop as it is answered at a time."""
-        state: Literal["unconfirmed", "confirmed", "lifted", "lapsed"] = "lapsed"
-        if found.lifted_at is not None:
-            state = "lifted"
-        elif found.confirmed_at is not None:
-            state = "confirmed"
-        elif found.is_effective(now):
-            state = "unconfirmed"
-        return cls(
-            rule=found.rule_id,
-            reason=found.reason,
-            state=state,
-            actor=found.actor,
-            stopped_at=found.stopped_at,
-            confirm_until=found.confirm_until,
-            confirmed_by=found.confirmed_by,
-            lifted_by=found.lifted_by,
-            lifted_at=found.lifted_at,
-        )

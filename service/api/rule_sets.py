@@ -18,6 +18,7 @@ from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed
 from service.api.bounded import RuleSetRoute
+from service.api.rule_lifecycle_models import SubmissionAnswer
 from service.api.rule_set_models import (
     CheckAnswer,
     DifferenceAnswer,
@@ -29,7 +30,6 @@ from service.api.rule_set_models import (
     PushBody,
     RuleSetAnswer,
     RuleSetDetail,
-    SubmissionAnswer,
 )
 from service.rule_sets.approval import (
     authors,
@@ -192,7 +192,13 @@ async def run_rule_set_examples(request: Request, _: Reader, version: Version) -
 @router.post(
     "/v1/rule-sets/{version}/parameters",
     status_code=201,
-    **documented("unknown_rule_set", "rule_set_invalid", "not_examined", "outside_limits"),
+    **documented(
+        "unknown_rule_set",
+        "rule_set_invalid",
+        "parameter_refused",
+        "not_examined",
+        "outside_limits",
+    ),
 )
 async def set_rule_parameter(
     request: Request, caller: Writer, version: Version, body: ParameterBody

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from service.access import Caller
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
-from service.api.rule_set_models import StopAnswer, StopBody
+from service.api.rule_lifecycle_models import StopAnswer, StopBody
 from service.api.rule_sets import Reader, documented, runtime_of
 from service.rule_sets.drafts import ScopeOfRule
 from service.rule_sets.stopping import confirm, lift, stop, stop_history

@@ -26,6 +26,12 @@ class RuleSetRejected(Refused):
     code = "rule_set_invalid"
 
 
+class ParameterNotSet(Refused):
+    """The rule has no such parameter, or it cannot have this value."""
+
+    code = "parameter_refused"
+
+
 class OwnWork(Refused):
     """A person approves or confirms what is their own."""
 

@@ -77,8 +77,10 @@ def main() -> None:
     os.nice(10)
     try:
         answer = examine(json.load(sys.stdin))
-    except (ContentError, ParameterRefused, CatalogError) as error:
+    except (ContentError, CatalogError) as error:
         answer = {"refused": str(error)}
+    except ParameterRefused as error:
+        answer = {"parameter": str(error)}
     json.dump(answer, sys.stdout, separators=(",", ":"))
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from features.catalog import Catalog, CatalogError
 from rules.files import SERIES, RuleSetFiles
 from service.errors import Refused
-from service.rule_sets.errors import RuleSetRejected
+from service.rule_sets.errors import ParameterNotSet, RuleSetRejected
 
 Answer = dict[str, Any]
 # 1,000 rules with their examples take 10 s on a slow machine.
@@ -93,6 +93,9 @@ class Examiner:
             answer = await _child(json.dumps(request).encode())
         if "refused" in answer:
             raise RuleSetRejected(answer["refused"])
+        if "parameter" in answer:
+            detail = answer["parameter"]
+            raise ParameterNotSet(f"{detail[:1].upper()}{detail[1:]}.")
         return answer
 
 

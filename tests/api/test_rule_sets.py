@@ -226,7 +226,7 @@ async def test_a_parameter_becomes_a_draft(shop: Shop) -> None:
     assert answer.json["rule_set"]["version"] == variant(9).version
     assert answer.json["rule_set"]["note"] == "coupon-crowded-address: most_accounts = 9"
     answer = await shop.ana.score({**body, "value": 21}, "/v1/rule-sets/live/parameters")
-    assert (answer.status, answer.json["code"]) == (422, "rule_set_invalid")
+    assert (answer.status, answer.json["code"]) == (422, "parameter_refused")
     assert "from 2 to 20" in answer.json["detail"]
 
 
