@@ -29,11 +29,13 @@ SELECT l.*, coalesce(c.counts, '{{}}') AS counts FROM list l LEFT JOIN (
 ) c ON c.list = l.name
 WHERE $1::text IS NULL OR l.name = $1 ORDER BY l.name
 """  # noqa: S608 - a constant of this file
+# Planned for what is sent each time. The plan that PostgreSQL makes once for all would look at the
+# whole table for every row of an import: 1 s for 1,000 rows into 20,000, and 10 ms with this.
+_PLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
 _CLOSE = """
-UPDATE list_entry e SET removed_at = $4, removed_by = $5, removal = $6
-FROM unnest($2::text[], $3::text[]) AS wanted (kind, tag)
-WHERE e.list = $1 AND e.kind = wanted.kind AND e.tag = wanted.tag AND e.removed_at IS NULL
-RETURNING e.expires_at IS NULL OR e.expires_at > $4 AS was_in_force
+UPDATE list_entry SET removed_at = $4, removed_by = $5, removal = $6
+WHERE list = $1 AND kind = $2 AND tag = ANY($3::text[]) AND removed_at IS NULL
+RETURNING expires_at IS NULL OR expires_at > $4 AS was_in_force
 """
 _ADD = """
 INSERT INTO list_entry (list, kind, tag, reason, owner, expires_at, added_by, added_at)
@@ -133,8 +135,7 @@ async def add_entries(
     replaced = 0
     for part in in_parts(entries):
         columns = [[entry[place] for entry in part] for place in range(len(StatedEntry._fields))]
-        closed = await connection.fetch(_CLOSE, name, *columns[:2], at, actor, REPLACED)
-        replaced += sum(row["was_in_force"] for row in closed)
+        replaced += await _close(connection, name, part, at, actor, REPLACED)
         await connection.execute(_ADD, name, *columns, actor, at)
     in_force = await connection.fetchval(
         f"SELECT count(*) FROM list_entry WHERE {_IN_FORCE}"  # noqa: S608 - a constant
@@ -151,9 +152,7 @@ async def remove_entries(
 ) -> int:
     """Take entities off a list; return how many were on it. Raises `UnknownList`."""
     at = await _turn(connection, name)
-    kinds, tags = [entity.kind for entity in entities], [entity.tag for entity in entities]
-    closed = await connection.fetch(_CLOSE, name, kinds, tags, at, actor, removal)
-    return sum(row["was_in_force"] for row in closed)
+    return await _close(connection, name, entities, at, actor, removal)
 
 
 async def page_of_entries(
@@ -171,9 +170,29 @@ async def entries_of(connection: Any, entity: Entity) -> list[EntryRow]:
     return [_entry(row) for row in await connection.fetch(_ON, *entity)]
 
 
+async def _close(
+    connection: Any,
+    name: str,
+    entities: Sequence[Entity | StatedEntry],
+    at: datetime,
+    actor: str,
+    removal: str,
+) -> int:
+    """Close the entries of entities; return how many were in force."""
+    tags: dict[str, list[str]] = {}
+    for entity in entities:
+        tags.setdefault(entity.kind, []).append(entity.tag)
+    count = 0
+    for kind, some in tags.items():
+        closed = await connection.fetch(_CLOSE, name, kind, some, at, actor, removal)
+        count += sum(row["was_in_force"] for row in closed)
+    return count
+
+
 async def _turn(connection: Any, name: str) -> datetime:
     """Wait for the turn to change entries, and return the time that the changes have."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", TURN)
+    await connection.execute(_PLAN)
     if await connection.fetchval("SELECT name FROM list WHERE name = $1", name) is None:
         raise UnknownList
     at: datetime = await connection.fetchval("SELECT clock_timestamp()")
