@@ -47,7 +47,8 @@ class Catalog:
     - `model_features`: the model's inputs in the order of a row; numbers and bools only.
       `model_places` maps each to its place in the row.
     - `schema_hash`: SHA-256 over names, types and definitions of the model's inputs, hex.
-    - `event_functions`: (name, function) of each feature of the event itself.
+    - `event_functions`: (name, function) of each feature of the event itself; `customer_functions`
+      are those that an event about no merchant can have.
     - `ratios`: (name, numerator, denominator) of each derived feature.
     - `profiles`: the slow features, in the order of the file.
     - `entries`: every fact with its sentence for people, in the order of the file.
@@ -60,6 +61,7 @@ class Catalog:
     model_places: Mapping[str, int]
     schema_hash: str
     event_functions: tuple[tuple[str, Function], ...]
+    customer_functions: tuple[tuple[str, Function], ...]
     ratios: tuple[tuple[str, str, str], ...]
     fields: frozenset[str]
     profiles: tuple[ProfileFeature, ...]
@@ -128,15 +130,19 @@ def _compiled(checked: CheckedRows, rows: tuple[Row, ...]) -> Catalog:
         fact_types[row.name] = str(row.values["type"])
         if _is_model_input(row):
             definitions[row.name] = _definition(row)
+    functions = [
+        (row.name, EVENT_FUNCTIONS[row.values["function"]])
+        for row in checked.section("event_features")
+    ]
     return Catalog(
         version=_hash({name: _contents(checked.section(name)) for name in checked.sections}),
         fact_types=fact_types,
         model_features=tuple(definitions),
         model_places={name: place for place, name in enumerate(definitions)},
         schema_hash=_hash([[name, fact_types[name], what] for name, what in definitions.items()]),
-        event_functions=tuple(
-            (row.name, EVENT_FUNCTIONS[row.values["function"]].function)
-            for row in checked.section("event_features")
+        event_functions=tuple((name, named.function) for name, named in functions),
+        customer_functions=tuple(
+            (name, named.function) for name, named in functions if not named.is_of_trade
         ),
         ratios=tuple(
             (row.name, row.values["numerator"], row.values["denominator"])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from features.event_trade import Document
 from features.signals import qualification, wording
 from features.signals.agreement import share
-from features.stated import EventFunction, Stated
+from features.stated import EventFunction, Function, Stated
 
 
 def merchant_age_seconds(stated: Stated) -> float | None:
@@ -107,28 +107,32 @@ def _counter(kind: str) -> Callable[[Stated], int | None]:
     return count
 
 
+_TYPED: dict[str, tuple[str, Function]] = {
+    "merchant_age_seconds": ("double", merchant_age_seconds),
+    "listing_group": ("string", listing_group),
+    "listing_missing_licences": ("int", listing_missing_licences),
+    "listing_missing_certificates": ("int", listing_missing_certificates),
+    "listing_missing_paper": ("string", listing_missing_paper),
+    "listing_papers_stated": ("bool", listing_papers_stated),
+    "listing_expired_papers": ("int", listing_expired_papers),
+    "listing_unverified_papers": ("int", listing_unverified_papers),
+    "listing_foreign_licences": ("int", listing_foreign_licences),
+    "listing_is_prohibited": ("bool", listing_is_prohibited),
+    "listing_names_prohibited": ("bool", listing_names_prohibited),
+    "listing_statutory_terms": ("int", _counter("statutory")),
+    "listing_title_statutory_terms": ("int", listing_title_statutory_terms),
+    "listing_absolute_terms": ("int", _counter("absolute")),
+    "listing_absolute_term": ("string", listing_absolute_term),
+    "listing_disease_claims": ("int", _counter("disease")),
+    "listing_guarantee_claims": ("int", _counter("guarantee")),
+    "listing_state_claims": ("int", _counter("state")),
+    "listing_yield_claims": ("int", _counter("yield")),
+    "listing_breast_milk_claims": ("int", _counter("breast_milk")),
+    "listing_discount": ("double", listing_discount),
+}
 FUNCTIONS: dict[str, EventFunction] = {
-    "merchant_age_seconds": EventFunction("double", merchant_age_seconds),
-    "listing_group": EventFunction("string", listing_group),
-    "listing_missing_licences": EventFunction("int", listing_missing_licences),
-    "listing_missing_certificates": EventFunction("int", listing_missing_certificates),
-    "listing_missing_paper": EventFunction("string", listing_missing_paper),
-    "listing_papers_stated": EventFunction("bool", listing_papers_stated),
-    "listing_expired_papers": EventFunction("int", listing_expired_papers),
-    "listing_unverified_papers": EventFunction("int", listing_unverified_papers),
-    "listing_foreign_licences": EventFunction("int", listing_foreign_licences),
-    "listing_is_prohibited": EventFunction("bool", listing_is_prohibited),
-    "listing_names_prohibited": EventFunction("bool", listing_names_prohibited),
-    "listing_statutory_terms": EventFunction("int", _counter("statutory")),
-    "listing_title_statutory_terms": EventFunction("int", listing_title_statutory_terms),
-    "listing_absolute_terms": EventFunction("int", _counter("absolute")),
-    "listing_absolute_term": EventFunction("string", listing_absolute_term),
-    "listing_disease_claims": EventFunction("int", _counter("disease")),
-    "listing_guarantee_claims": EventFunction("int", _counter("guarantee")),
-    "listing_state_claims": EventFunction("int", _counter("state")),
-    "listing_yield_claims": EventFunction("int", _counter("yield")),
-    "listing_breast_milk_claims": EventFunction("int", _counter("breast_milk")),
-    "listing_discount": EventFunction("double", listing_discount),
+    name: EventFunction(type_, function, is_of_trade=True)
+    for name, (type_, function) in _TYPED.items()
 }
 
 
@@ -139,15 +143,19 @@ def _group(stated: Stated) -> qualification.Group | None:
 
 def _missing_licences(stated: Stated) -> list[str] | None:
     group, merchant = _group(stated), stated.event.merchant
-    if group is None or merchant is None or merchant.licences is None:
+    if group is None or merchant is None:
         return None
+    if merchant.licences is None:
+        return None if group.licences else []
     return qualification.missing(group.licences, {paper.kind for paper in merchant.licences})
 
 
 def _missing_certificates(stated: Stated) -> list[str] | None:
     group, listing = _group(stated), stated.event.listing
-    if group is None or listing is None or listing.certificates is None:
+    if group is None or listing is None:
         return None
+    if listing.certificates is None:
+        return None if group.certificates else []
     return qualification.missing(group.certificates, {paper.kind for paper in listing.certificates})
 
 

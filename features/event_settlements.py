@@ -7,7 +7,7 @@ Invariant: None means unknown, as the `missing` text of the catalog row says; no
 from __future__ import annotations
 
 from features.signals import agreement
-from features.stated import EventFunction, Stated
+from features.stated import EventFunction, Function, Stated
 
 
 def settlement_missing_flows(stated: Stated) -> int | None:
@@ -102,19 +102,21 @@ def settlement_refunded_share(stated: Stated) -> float | None:
     return agreement.share(settlement.refunded_minor, settlement.order_amount_minor)
 
 
+_TYPED: dict[str, tuple[str, Function]] = {
+    "settlement_missing_flows": ("int", settlement_missing_flows),
+    "settlement_amount_gap": ("double", settlement_amount_gap),
+    "settlement_paid_share": ("double", settlement_paid_share),
+    "settlement_invoiced_share": ("double", settlement_invoiced_share),
+    "settlement_delivered_share": ("double", settlement_delivered_share),
+    "settlement_sellers_differ": ("bool", settlement_sellers_differ),
+    "settlement_buyers_differ": ("bool", settlement_buyers_differ),
+    "settlement_payee_is_merchant": ("bool", settlement_payee_is_merchant),
+    "settlement_trades_with_itself": ("bool", settlement_parties_trade_with_themselves),
+    "settlement_refunded_share": ("double", settlement_refunded_share),
+}
 FUNCTIONS: dict[str, EventFunction] = {
-    "settlement_missing_flows": EventFunction("int", settlement_missing_flows),
-    "settlement_amount_gap": EventFunction("double", settlement_amount_gap),
-    "settlement_paid_share": EventFunction("double", settlement_paid_share),
-    "settlement_invoiced_share": EventFunction("double", settlement_invoiced_share),
-    "settlement_delivered_share": EventFunction("double", settlement_delivered_share),
-    "settlement_sellers_differ": EventFunction("bool", settlement_sellers_differ),
-    "settlement_buyers_differ": EventFunction("bool", settlement_buyers_differ),
-    "settlement_payee_is_merchant": EventFunction("bool", settlement_payee_is_merchant),
-    "settlement_trades_with_itself": EventFunction(
-        "bool", settlement_parties_trade_with_themselves
-    ),
-    "settlement_refunded_share": EventFunction("double", settlement_refunded_share),
+    name: EventFunction(type_, function, is_of_trade=True)
+    for name, (type_, function) in _TYPED.items()
 }
 
 

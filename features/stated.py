@@ -30,7 +30,12 @@ Function = Callable[[Stated], Value | None]
 
 
 class EventFunction(NamedTuple):
-    """A function of the event and the type of what it gives: int, double, bool or string."""
+    """A function of the event and the type of what it gives: int, double, bool or string.
+
+    `is_of_trade`: it knows nothing of an event without a merchant, a listing and a settlement, and
+    is not asked about those.
+    """
 
     type: str
     function: Function
+    is_of_trade: bool = False

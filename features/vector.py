@@ -69,7 +69,9 @@ def assemble(
     values.update(presence_of(event))
     values.update(knowledge)
     stated = Stated(event, fields, currencies, geo)
-    for name, function in catalog.event_functions:
+    of_trade = event.merchant or event.listing or event.settlement
+    functions = catalog.event_functions if of_trade else catalog.customer_functions
+    for name, function in functions:
         value = function(stated)
         if value is not None:
             values[name] = value

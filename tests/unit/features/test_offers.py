@@ -38,6 +38,12 @@ def said(build: Build, currencies: CurrencyTable, function: str, **parts: Any) -
         ("listing_missing_licences", {"merchant": {"licences": []}}, 1),
         ("listing_missing_licences", {"merchant": {"licences": None}}, None),
         ("listing_missing_licences", {"listing": {"category": "家居"}}, None),
+        (
+            "listing_missing_licences",
+            {"merchant": {"licences": None}, "listing": {"category": "toys"}},
+            0,
+        ),
+        ("listing_missing_certificates", {"listing": {"certificates": None}}, 0),
         ("listing_missing_certificates", {"listing": {"category": "手机"}}, 2),
         (
             "listing_missing_certificates",

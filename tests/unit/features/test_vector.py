@@ -8,10 +8,11 @@ import pytest
 from features.catalog import Catalog
 from features.event import parse_event
 from features.event_types import EVENT_TYPES
-from features.fields import PRESENCE
+from features.fields import PRESENCE, fields_of
 from features.known_facts import known_facts
 from features.money import CurrencyTable
 from features.observe import observation_of
+from features.stated import Stated
 from features.tags import Tagger
 from features.vector import assemble
 from tests.unit.features.conftest import Build
@@ -48,6 +49,31 @@ def test_a_row_holds_the_facts_in_order_and_nan_for_what_is_unknown(
     assert row["device.is_emulator"] == 0.0
     assert isnan(row["user_orders_90d"])
     assert all(type(value) is float for value in row.values())
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_what_is_not_asked_of_customers_would_be_unknown(
+    build: Build, catalog: Catalog, currencies: CurrencyTable, kind: str
+) -> None:
+    """Functions of trade are left out where they know nothing, and nowhere else."""
+    event = build(kind)
+    facts = assemble(event, {}, catalog, currencies).values
+    stated = Stated(event, fields_of(event, currencies), currencies)
+    for name, function in catalog.event_functions:
+        assert facts.get(name) == function(stated), name
+
+
+def test_who_answers_for_an_event_is_a_fact(
+    build: Build, catalog: Catalog, currencies: CurrencyTable
+) -> None:
+    """Line of business and region are facts when the event states them, and else unknown."""
+    told = assemble(
+        build("login", business_line="grocery", region="cn_east"), {}, catalog, currencies
+    )
+    assert told.values["event.business_line"] == "grocery"
+    assert told.values["event.region"] == "cn_east"
+    untold = assemble(build("login"), {}, catalog, currencies).values
+    assert not {"event.business_line", "event.region"} & set(untold)
 
 
 def test_without_the_store_nothing_is_said_about_the_past(
