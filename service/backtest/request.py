@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.fields import FIELD_TYPES
 from service.backtest.order import SEGMENTS
+from service.texts import Moment
 
 DEFAULT_DAYS = 30
 MOST_SEGMENTS = 12
@@ -24,11 +25,11 @@ class BacktestRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         None, description=f"From this time on; {DEFAULT_DAYS} days before `until` when left out"
     )
-    until: AwareDatetime | None = Field(None, description="Before this time; now when left out")
-    labels_as_of: AwareDatetime | None = Field(
+    until: Moment | None = Field(None, description="Before this time; now when left out")
+    labels_as_of: Moment | None = Field(
         None, description="Labels known by this time; now when left out"
     )
     segments: list[Segment] | None = Field(
