@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 # Without a turn of the loop for this long the process ends itself, and its worker starts another.
-HUNG_SECONDS = 10.0
+# On a busy machine it gets a fiftieth of a CPU, which makes 0.5 s of turns that take 10 ms.
+HUNG_SECONDS = 30.0
+# So long may one set take to load: 1,000 rules take 2 s of CPU.
+LOAD_SECONDS = 120.0
 # A decision of 1,000 rules takes 2.5 ms. A set that takes this long, so often, is left out.
 SLOW_SECONDS = 0.25
 SLOW_TIMES = 5
@@ -65,6 +68,7 @@ class Shadows:
         self._stopped = frozenset(message["stopped"])
         self.failed = {v: why for v, why in self.failed.items() if v in self._versions}
         for version, texts in message["texts"].items():
+            faulthandler.dump_traceback_later(LOAD_SECONDS, exit=True)
             try:
                 files = RuleSetFiles.of(texts)
                 self._rulings[version] = Ruling.load(files, message["types"])
@@ -72,6 +76,7 @@ class Shadows:
                 self.failed[version] = f"it cannot be used ({error.code})"
         for version in [v for v in self._rulings if v not in self._versions]:
             del self._rulings[version]
+        faulthandler.dump_traceback_later(HUNG_SECONDS, exit=True)
 
     def listed(self) -> list[tuple[str, str]]:
         """Return list and kind of every look-up that a rule asks for."""

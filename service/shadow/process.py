@@ -20,8 +20,8 @@ from service.brain import Brain
 from service.metrics import Metrics
 from service.shadow.wire import framed
 
-# To load sets, and to make room in the pipe: a set of 1,000 rules takes 2 s.
-PATIENCE_SECONDS = 30.0
+# To load sets, and to make room in the pipe. A process that hangs ends itself before that.
+PATIENCE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
 
 
