@@ -30,6 +30,11 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
         "The rule set takes too much to be looked into",
         "Nothing was changed. Make it smaller: `rules/README.md` has the limits.",
     ),
+    "catalog_changed": ProblemKind(
+        409,
+        "The catalog was changed",
+        "Nothing was changed here. Start the service anew: it runs with the catalog as it was.",
+    ),
     "own_work": ProblemKind(
         403,
         "Somebody else must do this",

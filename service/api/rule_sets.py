@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -43,6 +42,7 @@ from service.rule_sets.drafts import files_of, list_names, push
 from service.rule_sets.status import history_of, newest, status_of
 from service.rule_sets.store import deployed, is_made_from, read_files, resolve
 from service.runtime import Runtime
+from service.texts import Moment
 
 router = APIRouter(tags=["rule sets"], route_class=RuleSetRoute)
 
@@ -76,7 +76,7 @@ async def list_rule_sets(
     _: Reader,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[
-        datetime | None, Query(description="Only those made before, for the next page.")
+        Moment | None, Query(description="Only those made before, for the next page.")
     ] = None,
 ) -> list[RuleSetAnswer]:
     """List the versions with their states, newest first."""
@@ -89,7 +89,9 @@ async def list_rule_sets(
 @router.post(
     "/v1/rule-sets",
     status_code=201,
-    **documented("unknown_rule_set", "rule_set_invalid", "not_examined", "outside_limits"),
+    **documented(
+        "unknown_rule_set", "rule_set_invalid", "not_examined", "catalog_changed", "outside_limits"
+    ),
 )
 async def push_rule_set(request: Request, caller: Writer, body: PushBody) -> PushAnswer:
     """Store files as a version, a draft, and say what its check finds and what it changes.
@@ -133,7 +135,7 @@ async def read_rule_set_files(request: Request, _: Reader, version: Version) -> 
 
 @router.get(
     "/v1/rule-sets/{version}/diff",
-    **documented("unknown_rule_set", "not_examined", "rule_set_invalid"),
+    **documented("unknown_rule_set", "not_examined", "catalog_changed", "rule_set_invalid"),
 )
 async def compare_rule_sets(
     request: Request,
@@ -150,7 +152,7 @@ async def compare_rule_sets(
 
 @router.post(
     "/v1/rule-sets/{version}/check",
-    **documented("unknown_rule_set", "not_examined", "rule_set_invalid"),
+    **documented("unknown_rule_set", "not_examined", "catalog_changed", "rule_set_invalid"),
 )
 async def check_rule_set(request: Request, caller: Writer, version: Version) -> CheckAnswer:
     """Check a version with the catalog and the lists of the moment, and keep what is found.
@@ -177,7 +179,7 @@ async def check_rule_set(request: Request, caller: Writer, version: Version) -> 
 
 @router.get(
     "/v1/rule-sets/{version}/examples",
-    **documented("unknown_rule_set", "not_examined", "rule_set_invalid"),
+    **documented("unknown_rule_set", "not_examined", "catalog_changed", "rule_set_invalid"),
 )
 async def run_rule_set_examples(request: Request, _: Reader, version: Version) -> ExamplesAnswer:
     """Evaluate all examples of a version, and show each answer."""
@@ -197,6 +199,7 @@ async def run_rule_set_examples(request: Request, _: Reader, version: Version) -
         "rule_set_invalid",
         "parameter_refused",
         "not_examined",
+        "catalog_changed",
         "outside_limits",
     ),
 )

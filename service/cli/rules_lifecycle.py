@@ -248,5 +248,16 @@ def _show_submission(client: ApiClient, version: str) -> int:
     if found["check"] is not None:
         check = found["check"]
         typer.echo(f"check      passed, {check['rules']} rules, {check['examples']} examples")
-    typer.echo(f"backtest   {submission['backtest_id']}")
+    typer.echo(f"backtest   {submission['backtest_id']}\n")
+    _show_backtest(client, submission["backtest_id"])
     return int(submission["id"])
+
+
+def _show_backtest(client: ApiClient, backtest_id: str) -> None:
+    from rich.console import Console
+
+    from service.backtest.terminal import terminal
+    from service.cli.api_client import path
+
+    result = client.get(path("v1", "backtests", backtest_id, "result"))
+    Console().print(terminal(result, "en"))

@@ -102,7 +102,7 @@ def push(
     body = {"files": dict(files.texts), "parent": made_from, "note": note}
     pushed = client.post("/v1/rule-sets", body)
     remember(directory, files.version)
-    say_pushed(client, pushed)
+    say_pushed(client, pushed, directory=str(directory))
 
 
 def set_(
@@ -136,7 +136,7 @@ def _value(text: str) -> Any:
     return value if isinstance(value, bool | int | float | str) else text
 
 
-def say_pushed(client: ApiClient, pushed: dict[str, Any]) -> None:
+def say_pushed(client: ApiClient, pushed: dict[str, Any], *, directory: str = "DIR") -> None:
     """Tell what was pushed, what is wrong with it, and what to do next."""
     from service.cli.api_client import path
     from service.cli.rules_local import summary
@@ -159,7 +159,11 @@ def say_pushed(client: ApiClient, pushed: dict[str, Any]) -> None:
             f"  touchstone rules diff live {version}"
         )
     if not check["passed"]:
-        typer.echo("It has problems: it stays a draft until they are gone.", err=True)
+        typer.echo("It has problems and stays a draft.", err=True)
+        mend = (
+            f"change {directory}" if directory != "DIR" else f"touchstone rules pull {version} DIR"
+        )
+        typer.echo(f"next: {mend}, then touchstone rules push {directory}", err=True)
         raise typer.Exit(FAILED)
     if found["state"] == "validated":
         typer.echo(f"next: touchstone rules backtest {version}")

@@ -34,6 +34,12 @@ class NotExamined(Refused):
     code = "not_examined"
 
 
+class CatalogChanged(Refused):
+    """The catalog's file is another than the one that the service runs with."""
+
+    code = "catalog_changed"
+
+
 class Examiner:
     """Asks `service.rule_sets.examination`; `code` is the version of the code that answers.
 
@@ -66,11 +72,15 @@ class Examiner:
         self, files: RuleSetFiles, against: RuleSetFiles, lists: Collection[str] | None
     ) -> Answer:
         """Return version, parts, check and difference of files that were sent."""
-        return await self._ask("study", files, against=dict(against.texts), lists=_listed(lists))
+        found = await self._ask("study", files, against=dict(against.texts), lists=_listed(lists))
+        await self._compare_catalog(files, found["check"])
+        return found
 
     async def check(self, files: RuleSetFiles, lists: Collection[str] | None) -> Answer:
         """Return what the check finds."""
-        return await self._ask("check", files, lists=_listed(lists))
+        found = await self._ask("check", files, lists=_listed(lists))
+        await self._compare_catalog(files, found)
+        return found
 
     async def compare(self, old: RuleSetFiles, new: RuleSetFiles) -> Answer:
         """Return the difference between two rule sets."""
@@ -86,6 +96,12 @@ class Examiner:
         """Return the files with another value of a parameter; nothing else in them changes."""
         found = await self._ask("tune", files, rule=rule, parameter=parameter, value=value)
         return RuleSetFiles.of(found["files"])
+
+    async def _compare_catalog(self, files: RuleSetFiles, found: Answer) -> None:
+        """Raise `CatalogChanged` if the child has another catalog: its check would count for
+        nothing here, and say what does not hold here."""
+        if found["passed"] and found["catalog"] != await self.catalog_version(files.series):
+            raise CatalogChanged
 
     async def _ask(self, verb: str, files: RuleSetFiles, **more: Any) -> Answer:
         request = {"verb": verb, "files": dict(files.texts), "catalog": str(self._path), **more}

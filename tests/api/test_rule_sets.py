@@ -146,6 +146,7 @@ async def test_the_whole_way_of_a_version(shop: Shop) -> None:
         "submitted",
         "approved",
         "live",
+        "taken back",
     ]
 
 

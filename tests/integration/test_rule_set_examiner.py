@@ -13,7 +13,7 @@ from rules.files import RuleSetFiles
 from service.rule_sets import examiner as module
 from service.rule_sets.checked import check
 from service.rule_sets.errors import RuleSetRejected
-from service.rule_sets.examiner import Examiner, NotExamined
+from service.rule_sets.examiner import CatalogChanged, Examiner, NotExamined
 from tests.rule_sets import COUPONS, FIRST, changed, variant
 
 SERIES = """\
@@ -78,3 +78,14 @@ async def test_series_of_a_set_are_a_part_of_its_catalog(examiner: Examiner, bas
     found = await examiner.check(RuleSetFiles.of({**FIRST.texts, "series.yaml": SERIES}), [])
     assert found["passed"] is False
     assert found["problems"][0]["file"] == "series.yaml"
+
+
+async def test_a_catalog_that_changed_is_said(base: Catalog, tmp_path: Path) -> None:
+    """Where the file is not what the service runs with, no check is made that counts nowhere."""
+    path = tmp_path / "catalog.yaml"
+    text = DEFAULT_PATH.read_text(encoding="utf-8")
+    other = text.replace("windows: [30d],", "windows: [30d, 31d],", 1)
+    assert other != text
+    path.write_text(other, encoding="utf-8")
+    with pytest.raises(CatalogChanged):
+        await Examiner(base, path, "code").check(FIRST, [])

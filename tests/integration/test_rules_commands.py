@@ -177,6 +177,7 @@ def test_problems_are_said_at_once(desk: Desk) -> None:
         assert hint in local
         assert hint in said
     assert "stays a draft" in said
+    assert "touchstone rules push wrong" in said
     assert "did you mean 'has_coupon'" in desk.call("ana", "check", files.version[:12], fails=True)
 
 
