@@ -62,7 +62,11 @@ def without_fault(
     """Return the entries that pass the check in a rule set, and what is wrong with the others."""
     if not faults(pack_of(entries.values()), files, catalog):
         return dict(entries), []
-    found = {name: faults(pack_of([entry]), files, catalog) for name, entry in entries.items()}
+    alone = RuleSetFiles.of(
+        {name: text for name, text in files.texts.items() if not name.startswith("packs/")}
+        | {PACK: pack_of(entries.values())}
+    )
+    found = {name: faults(pack_of([entry]), alone, catalog) for name, entry in entries.items()}
     kept = {name: entry for name, entry in entries.items() if not found[name]}
     return kept, [fault for several in found.values() for fault in several]
 

@@ -6,18 +6,22 @@ nothing else of it is changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
-from rules.diagnostic import did_you_mean
+from rules.diagnostic import Diagnostic, did_you_mean
+from rules.document import Node, read
 from rules.files import RuleSetFiles
 from rules.pack import read_packs
-from rules.parameters import Parameter, Value, filled
+from rules.parameters import Declared, Parameter, Value, read_parameters
 from rules.rule import Rule
-from rules.tuning import set_parameter
+from rules.rule_entry import Pack, read_rule
+from rules.score_card import read_card
+from rules.table import read_table
 
 # Values in all. One rule with so many is evaluated at 0.5 us each: 0.1 ms an event.
 MOST_VARIANTS = 200
@@ -38,42 +42,32 @@ class Variant:
     rules: tuple[Rule, ...]
 
 
-def rules_of(files: RuleSetFiles, name: str) -> tuple[Rule, ...]:
-    """Return the rule of a name, or all of a table or score card; raise `NotTunable`."""
-    every = read_packs(files.packs, files.tables).rules
-    found = tuple(rule for rule in every if name in (rule.id, rule.made_by))
-    if not found:
-        names = {rule.made_by or rule.id for rule in every}
-        hint = did_you_mean(name, names)
+def variants_of(files: RuleSetFiles, name: str) -> list[Variant]:
+    """Return the rule, table or card as it is, and with other values; raise `NotTunable`.
+
+    All combinations where they are few; of several parameters with many values, fewer of each.
+    """
+    entry = _entry(files, name)
+    if entry is None:
+        every = read_packs(files.packs, files.tables).rules
+        hint = did_you_mean(name, {rule.made_by or rule.id for rule in every})
         raise NotTunable(f"there is no rule '{name}'" + (f"; {hint}" if hint else ""))
-    if not parameters_of(found):
+    rules = entry.rules({})
+    parameters = {one.name: one for rule in rules for one in rule.parameters}
+    if not parameters:
         raise NotTunable(
             f"'{name}' has no parameters: declare its numbers under `parameters` and write"
             " {{ name }} in `when`"
         )
-    return found
-
-
-def parameters_of(rules: Sequence[Rule]) -> dict[str, Parameter]:
-    """Return the parameters that these rules use, by name."""
-    return {one.name: one for rule in rules for one in rule.parameters}
-
-
-def variants_of(files: RuleSetFiles, name: str) -> list[Variant]:
-    """Return the rule as it is, and with other values; raise `NotTunable`.
-
-    All combinations where they are few; of several parameters with many values, fewer of each.
-    """
-    rules = rules_of(files, name)
-    parameters = parameters_of(rules)
     most = max(3, int(MOST_VARIANTS ** (1 / len(parameters))))
     grids = {key: grid(one, min(most, _MOST_VALUES)) for key, one in parameters.items()}
     current = {key: one.value for key, one in parameters.items()}
     found = [Variant(current, rules)]
     for values in product(*grids.values()):
         chosen = dict(zip(grids, values, strict=True))
-        if chosen != current and len(found) < MOST_VARIANTS:
-            found.append(Variant(chosen, _with(files, rules, parameters, chosen)))
+        made = entry.rules(chosen) if chosen != current and len(found) < MOST_VARIANTS else ()
+        if made:
+            found.append(Variant(chosen, made))
     return found
 
 
@@ -105,21 +99,63 @@ def grid(parameter: Parameter, most: int) -> tuple[Value, ...]:
     return tuple(sorted({value for value in kept if value != nearest} | {parameter.value}))
 
 
-def _with(
-    files: RuleSetFiles,
-    rules: tuple[Rule, ...],
-    parameters: Mapping[str, Parameter],
-    values: Mapping[str, Value],
-) -> tuple[Rule, ...]:
-    rule = rules[0]
-    if rule.made_by is None and rule.node is not None:
-        node = rule.node.value["when"]
-        changed = {key: replace(one, value=values[key]) for key, one in parameters.items()}
-        before, after = (filled(node, declared, {}, []) for declared in (parameters, changed))
-        assert before is not None
-        assert after is not None
-        return (replace(rule, when=rule.when.replace(before.text, after.text, 1)),)
-    assert rule.made_by is not None
-    for key, value in values.items():
-        files = set_parameter(files, rule.made_by, key, value)
-    return rules_of(files, rule.made_by)
+class _Entry(NamedTuple):
+    """Where a rule, table or card stands: in which list of which pack, and what the pack says."""
+
+    section: str
+    node: Node
+    owner: str
+    declared: Declared
+    tables: Mapping[str, str]
+
+    def rules(self, values: Mapping[str, Value]) -> tuple[Rule, ...]:
+        """Return the rules that it makes with these values of its parameters.
+
+        None for values that contradict each other, as two thresholds of a card may.
+        """
+        declared = {
+            name: one if one is None or name not in values else replace(one, value=values[name])
+            for name, one in self.declared.items()
+        }
+        pack = Pack(self.owner, declared, self.tables)
+        node, problems, rules = _with(self.node, values), list[Diagnostic](), list[Rule]()
+        if self.section == "rules":
+            rule = read_rule(node, pack, problems)
+            rules = [] if rule is None else [rule]
+        elif self.section == "tables":
+            rules, _ = read_table(node, pack, problems)
+        else:
+            rules, _ = read_card(node, pack, problems)
+        return () if any(found.is_error for found in problems) else tuple(rules)
+
+
+def _entry(files: RuleSetFiles, name: str) -> _Entry | None:
+    for file, text in files.packs.items():
+        root, _ = read(file, text)
+        part = root.value if root is not None and isinstance(root.value, dict) else {}
+        for section in ("rules", "tables", "score_cards"):
+            listed = part[section].value if section in part else None
+            for node in listed if isinstance(listed, list) else ():
+                called = node.value.get("id") if isinstance(node.value, dict) else None
+                if called is not None and called.value == name:
+                    owner = part["owner"].value if "owner" in part else ""
+                    declared = read_parameters(part.get("parameters"), [])
+                    return _Entry(section, node, owner, declared, files.tables)
+    return None
+
+
+def _with(entry: Node, values: Mapping[str, Value]) -> Node:
+    """Return an entry whose own parameters have these values."""
+    own = entry.value.get("parameters")
+    if own is None:
+        return entry
+    changed = {
+        name: part
+        if name not in values
+        else replace(
+            part,
+            value={**part.value, "value": replace(part.value["value"], value=values[name])},
+        )
+        for name, part in own.value.items()
+    }
+    return replace(entry, value={**entry.value, "parameters": replace(own, value=changed)})
