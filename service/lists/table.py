@@ -118,11 +118,6 @@ async def list_named(connection: Any, name: str) -> ListRow:
     return _list(row)
 
 
-async def list_names(connection: Any) -> list[str]:
-    """Return the names of the lists that there are, for the check of rules."""
-    return [row["name"] for row in await connection.fetch("SELECT name FROM list ORDER BY name")]
-
-
 async def add_entries(
     connection: Any, name: str, entries: Sequence[StatedEntry], actor: str, most: int
 ) -> Added:
