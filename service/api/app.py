@@ -40,7 +40,9 @@ from service.ledger.errors import LedgerError
 from service.settings import Settings
 
 _CODED = (DecisionError, LedgerError, AccessDenied, BodyTooLarge, BodyTooSlow)
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+# FastAPI's 400 is a body that its reader of JSON gave up on: too deep, too long a number, no UTF-8.
+_HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
+_UNREADABLE = {"pointer": "", "code": "json_invalid", "detail": "The body cannot be read as JSON."}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -75,6 +77,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
         return problem_response(code, problems=[entry._asdict() for entry in error.problems])
     if isinstance(error, RequestValidationError):
         return problem_response(code, problems=problems_of_request(error))
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        return problem_response(code, problems=[_UNREADABLE])
     if isinstance(error, Refused):
         return problem_response(code, detail=error.detail, problems=error.problems)
     return problem_response(code)

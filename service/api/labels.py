@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from features.event_fields import Id
 from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed
+from service.api.bounded import BoundedRoute
 from service.api.csv_body import read_csv_body
 from service.api.labels_models import (
     HistoryAnswer,
@@ -46,9 +46,10 @@ from service.labels.store import (
     page_of_labels,
 )
 from service.runtime import Runtime
+from service.texts import Moment, Name
 from service.turns import in_turns
 
-router = APIRouter(tags=["labels"])
+router = APIRouter(tags=["labels"], route_class=BoundedRoute)
 
 Reader = Annotated[Caller, Depends(allowed("labels:read"))]
 Writer = Annotated[Caller, Depends(allowed("labels:write"))]
@@ -60,7 +61,7 @@ EXPORTED = ("event_tag", "label", "source", "known_at")
 
 def _documented(*more: str, **extra: Any) -> dict[str, Any]:
     return {
-        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *more),
+        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *openapi.BODY_PROBLEMS, *more),
         "openapi_extra": {"security": [{"api_key": []}], **extra},
     }
 
@@ -93,7 +94,6 @@ async def add(request: Request, caller: Writer, body: LabelsBody) -> KeptAnswer:
     **_documented(
         "rows_invalid",
         "too_many_rows",
-        "body_too_slow",
         requestBody=openapi.csv_body(
             "Columns event_id or event_tag, source, label, known_at. What all rows share may stand "
             "in the query instead.",
@@ -132,8 +132,8 @@ async def import_csv(
 async def read_labels(
     request: Request,
     _: Reader,
-    source: str | None = None,
-    known_since: AwareDatetime | None = None,
+    source: Name | None = None,
+    known_since: Moment | None = None,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> LabelsAnswer:
@@ -181,9 +181,7 @@ async def read_history(
 async def export_csv(
     request: Request,
     _: Reader,
-    as_of: Annotated[
-        AwareDatetime | None, Query(description="What was known then. Absent: now.")
-    ] = None,
+    as_of: Annotated[Moment | None, Query(description="What was known then. Absent: now.")] = None,
 ) -> Response:
     """Return the label that counts of each event, as CSV for training; events by their tags."""
     return StreamingResponse(

@@ -18,6 +18,7 @@ from features.tags import Tagger
 from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed
+from service.api.bounded import BoundedRoute
 from service.api.csv_body import read_csv_body
 from service.api.lists_models import (
     AddedAnswer,
@@ -57,13 +58,14 @@ from service.lists.table import (
     remove_entries,
 )
 from service.runtime import Runtime
+from service.texts import Name
 from service.turns import in_turns
 
-router = APIRouter(tags=["lists"])
+router = APIRouter(tags=["lists"], route_class=BoundedRoute)
 
 Reader = Annotated[Caller, Depends(allowed("lists:read"))]
 Writer = Annotated[Caller, Depends(allowed("lists:write", person=True))]
-Name = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,40}$")]
+ListName = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,40}$")]
 Default = Annotated[str | None, Query(description="For rows that leave it out.")]
 PAGE = 500
 EXPORT_PAGE = 2_000
@@ -71,7 +73,7 @@ EXPORT_PAGE = 2_000
 
 def _documented(*more: str, **extra: Any) -> dict[str, Any]:
     return {
-        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *more),
+        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *openapi.BODY_PROBLEMS, *more),
         "openapi_extra": {"security": [{"api_key": []}], **extra},
     }
 
@@ -107,7 +109,7 @@ async def look_up(request: Request, _: Reader, body: EntitiesBody) -> list[Found
 
 
 @router.get("/v1/lists/{name}", **_documented("unknown_list"))
-async def read_list(request: Request, _: Reader, name: Name) -> ListAnswer:
+async def read_list(request: Request, _: Reader, name: ListName) -> ListAnswer:
     """Return one list."""
     async with _runtime(request).actions.connection() as connection:
         return ListAnswer.of(await list_named(connection, name))
@@ -117,8 +119,8 @@ async def read_list(request: Request, _: Reader, name: Name) -> ListAnswer:
 async def read_entries(
     request: Request,
     _: Reader,
-    name: Name,
-    kind: str | None = None,
+    name: ListName,
+    kind: Name | None = None,
     state: StateName = "active",
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
@@ -134,7 +136,7 @@ async def read_entries(
 @router.post(
     "/v1/lists/{name}/entries", **_documented("unknown_list", "rows_invalid", "lists_full")
 )
-async def add(request: Request, caller: Writer, name: Name, body: EntriesBody) -> AddedAnswer:
+async def add(request: Request, caller: Writer, name: ListName, body: EntriesBody) -> AddedAnswer:
     """Add entries, all or none. One of an entity that is on the list replaces the other."""
     defaults = {
         "reason": body.reason,
@@ -156,7 +158,7 @@ async def add(request: Request, caller: Writer, name: Name, body: EntriesBody) -
 @router.post(
     "/v1/lists/{name}/import",
     **_documented(
-        "unknown_list", "rows_invalid", "too_many_rows", "lists_full", "body_too_slow",
+        "unknown_list", "rows_invalid", "too_many_rows", "lists_full",
         requestBody=openapi.csv_body(
             "Columns kind, value or tag, reason, owner, expires_at. What all rows share may stand "
             "in the query instead.",
@@ -169,7 +171,7 @@ async def add(request: Request, caller: Writer, name: Name, body: EntriesBody) -
 async def import_csv(
     request: Request,
     caller: Writer,
-    name: Name,
+    name: ListName,
     kind: Default = None,
     reason: Default = None,
     owner: Default = None,
@@ -205,7 +207,7 @@ async def import_csv(
     response_class=StreamingResponse,
     **_documented("unknown_list"),
 )
-async def export_csv(request: Request, _: Reader, name: Name) -> Response:
+async def export_csv(request: Request, _: Reader, name: ListName) -> Response:
     """Return the entries in force as CSV: tags and what is said of them, no values."""
     async with _runtime(request).actions.connection() as connection:
         await list_named(connection, name)
@@ -217,7 +219,9 @@ async def export_csv(request: Request, _: Reader, name: Name) -> Response:
 
 
 @router.post("/v1/lists/{name}/remove", **_documented("unknown_list", "rows_invalid"))
-async def remove(request: Request, caller: Writer, name: Name, body: RemovalBody) -> RemovedAnswer:
+async def remove(
+    request: Request, caller: Writer, name: ListName, body: RemovalBody
+) -> RemovedAnswer:
     """Take entities off a list; it stays on record that they were on it."""
     runtime = _runtime(request)
     entities = await _entities(body.entries, runtime.brain.tagger)

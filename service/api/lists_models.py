@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.lists.entries import Entity
 from service.lists.table import Added, EntryRow, ListRow
+from service.texts import NO_NUL
 
 MOST_ENTRIES = 1_000
 ListName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
@@ -29,7 +30,8 @@ class ListBody(_Model):
         Field(description="What it is for. What it does, rules say."),
     ]
     description: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=NO_NUL),
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from service.access import Caller
 from service.api.authorized import allowed
@@ -14,6 +13,7 @@ from service.api.rule_sets import Version, documented, version_of
 from service.evidence.rollout_report import RolloutReport
 from service.runtime import Runtime
 from service.shadow.report import ShadowReport, shadow_report
+from service.texts import Moment
 
 router = APIRouter(tags=["rule sets"], route_class=BoundedRoute)
 
@@ -25,8 +25,8 @@ async def read_shadow_report(
     request: Request,
     _: Reader,
     version: Version,
-    since: Annotated[AwareDatetime | None, Query(description="Whole hours from this on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Whole hours before this.")] = None,
+    since: Annotated[Moment | None, Query(description="Whole hours from this on.")] = None,
+    until: Annotated[Moment | None, Query(description="Whole hours before this.")] = None,
 ) -> ShadowReport:
     """Compare what a version in shadow would have decided with what was decided.
 

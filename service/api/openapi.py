@@ -29,6 +29,8 @@ ADMIN_PROBLEMS = (
     "ledger_unavailable",
     "internal_error",
 )
+# What a route may answer besides that takes a body.
+BODY_PROBLEMS = ("body_too_large", "body_too_slow")
 _EVENT_PROBLEMS = (
     *KEY_PROBLEMS,
     "outside_limits",

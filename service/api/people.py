@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed, known
+from service.api.bounded import BoundedRoute
 from service.api.people_models import (
     DecisionName,
     KeyAnswer,
@@ -29,7 +30,7 @@ from service.people.requests import Decision, decide, request_roles, role_reques
 from service.people.roles import ROLES
 from service.runtime import Runtime
 
-router = APIRouter(tags=["people"])
+router = APIRouter(tags=["people"], route_class=BoundedRoute)
 
 AnyCaller = Annotated[Caller, Depends(known)]
 Reader = Annotated[Caller, Depends(allowed("people:read"))]
@@ -46,7 +47,7 @@ _DECISIONS: dict[DecisionName, Decision] = {
 
 def _documented(*more: str) -> dict[str, Any]:
     return {
-        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *more),
+        "responses": openapi.problems(*openapi.ADMIN_PROBLEMS, *openapi.BODY_PROBLEMS, *more),
         "openapi_extra": {"security": [{"api_key": []}]},
     }
 

@@ -14,6 +14,7 @@ from service.people.limits import Limits, limits_of
 from service.people.people import Person
 from service.people.requests import RoleRequest, State
 from service.people.roles import RoleName
+from service.texts import Reason
 
 # A shop has a few dozen business lines and regions; a person who has more of them has all.
 MOST_NAMES = 100
@@ -30,12 +31,6 @@ PersonId = Annotated[
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"),
     AfterValidator(_person),
     Field(description="Who: letters a-z, digits, `.`, `_` and `-`, such as `ana`."),
-]
-Reason = Annotated[
-    str,
-    # No NUL: PostgreSQL has no text with one.
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$"),
-    Field(description="Why. It is kept; no personal data of customers."),
 ]
 
 

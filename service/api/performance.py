@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed
+from service.api.bounded import BoundedRoute
 from service.evidence.performance_report import PerformanceReport
 from service.runtime import Runtime
 
-router = APIRouter(tags=["rules"])
+router = APIRouter(tags=["rules"], route_class=BoundedRoute)
 
 Reader = Annotated[Caller, Depends(allowed("rules:read"))]
 MOST_DAYS = 90

@@ -6,6 +6,8 @@ error leaves through `problem_response`, so all have the same shape; no value of
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
+from features.problems import is_showable_name
 from service.api.problem_kind import ProblemKind
 from service.api.problems_backtests import BACKTEST_PROBLEMS
 from service.api.problems_lists import LIST_PROBLEMS
@@ -46,7 +49,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "body_too_large": ProblemKind(
         413,
         "The body is too large",
-        "An event may have at most 65,536 bytes. Send fewer items or shorter texts.",
+        "An event may have 65,536 bytes, a rule set 8 MB, another body 1 MB: send less at once.",
     ),
     "body_too_slow": ProblemKind(
         408, "The body took too long", "Send the whole body at once and try again."
@@ -136,7 +139,7 @@ def problem_response(
     if kind.status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"
     return Response(
-        orjson.dumps(body), status_code=kind.status, headers=all_headers, media_type=MEDIA_TYPE
+        _written(body), status_code=kind.status, headers=all_headers, media_type=MEDIA_TYPE
     )
 
 
@@ -163,11 +166,13 @@ def problem_body(
 def problems_of_request(error: RequestValidationError) -> list[dict[str, str]]:
     """Return pointer, code and detail of each thing that is wrong with a request.
 
-    Values are not repeated: they may be about a person.
+    Values are not repeated, nor what stands in the place of a name and may be a value: both may be
+    about a person. The pointer is then to what it stands in.
     """
     found = []
     for item in error.errors():
         where, *path = item["loc"] or ("body",)
+        path = list(itertools.takewhile(_is_showable, path))
         pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
         found.append(
             {
@@ -177,3 +182,14 @@ def problems_of_request(error: RequestValidationError) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # half a character in a name of somebody's file: UTF-8 has none
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _is_showable(step: object) -> bool:
+    return isinstance(step, int) or is_showable_name(str(step))

@@ -8,18 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.rule_sets.store import Deployment, Stop
+from service.texts import Note, Reason
 
-# No NUL: PostgreSQL has no text with one.
-_TEXT = StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")
-_REASON = StringConstraints(
-    strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$"
-)
-Note = Annotated[
-    str, _TEXT, Field(description="Why. It is kept for ever; no personal data of customers.")
-]
-Reason = Annotated[
-    str, _REASON, Field(description="Why. It is kept for ever; no personal data of customers.")
-]
 RuleId = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,199}$"),

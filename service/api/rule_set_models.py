@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.rule_lifecycle_models import Body, Note, RuleId, SubmissionAnswer
+from service.api.rule_lifecycle_models import Body, RuleId, SubmissionAnswer
 from service.rule_sets.status import Status
+from service.texts import Note
 
 State = Literal[
     "live", "candidate", "shadow", "approved", "submitted", "retired", "validated", "draft"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from service.access import Caller
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
-from service.api.rule_lifecycle_models import StopAnswer, StopBody
+from service.api.rule_lifecycle_models import RuleId, StopAnswer, StopBody
 from service.api.rule_sets import Reader, documented, runtime_of
 from service.rule_sets.drafts import ScopeOfRule
 from service.rule_sets.stopping import confirm, lift, stop, stop_history
@@ -19,7 +19,7 @@ from service.runtime import Runtime
 router = APIRouter(tags=["rule sets"], route_class=BoundedRoute)
 
 Stopper = Annotated[Caller, Depends(allowed("rules:stop", person=True))]
-Rule = Annotated[str, Path(max_length=200, description="The id of a rule.")]
+Rule = Annotated[RuleId, Path()]
 
 
 @router.get("/v1/rule-stops", **documented())
