@@ -153,7 +153,9 @@ async def test_the_whole_way_of_a_version(shop: Shop) -> None:
 async def test_every_action_is_an_entry(shop: Shop) -> None:
     """The ledger names each act, who did it, on which version, on what evidence."""
     version = await shop.approved(variant(4))
-    await shop.done(shop.ana, version, "rollout", share_percent=5)
+    assert (await shop.done(shop.ana, version, "shadow"))["shadows"] == [version]
+    rollout = await shop.done(shop.ana, version, "rollout", share_percent=5)
+    assert (rollout["shadows"], rollout["share_percent"]) == ([], 5)
     await shop.done(shop.ana, version, "ramp", share_percent=50)
     await shop.done(shop.bo, version, "abort", note="too many alarms")
     other = await shop.pushed(variant(5))
@@ -168,6 +170,7 @@ async def test_every_action_is_an_entry(shop: Shop) -> None:
         "push",
         "submit",
         "approve",
+        "shadow",
         "rollout",
         "ramp",
         "abort",

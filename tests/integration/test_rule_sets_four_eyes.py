@@ -242,6 +242,21 @@ async def test_a_rollout_changes_by_its_own_steps(database: Database) -> None:
     assert await previous(database.sql) == FIRST.version
 
 
+async def test_what_was_live_before(database: Database) -> None:
+    """Rollbacks are undone in what was live before: it is never what was taken back."""
+    one = await database.approved(variant(4))
+    await database.deploy("activate", live=one)
+    two = await database.push(logins(30), "ana", one)
+    await database.sql.execute(APPROVE, await database.submitted(two, "ana"), two, "bo")
+    await database.deploy("activate", live=two)
+    assert await previous(database.sql) == one
+    await database.deploy("rollback", live=one)
+    assert await previous(database.sql) == FIRST.version
+    await database.deploy("rollback", live=FIRST.version)
+    with pytest.raises(WrongState):
+        await previous(database.sql)
+
+
 async def test_shadows_come_and_go_one_by_one(database: Database) -> None:
     """Only what passed the check watches, and only shadow and unshadow say who does."""
     draft, valid = await database.push(variant(4), "ana"), await database.approved(variant(5))
