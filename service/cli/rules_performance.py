@@ -52,6 +52,8 @@ def performance(  # noqa: PLR0913 - options of a command
         found["rules"] = [one for one in found["rules"] if URGENT.intersection(one["flags"])]
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif flagged and not found["rules"]:
+        typer.echo("No rule needs attention.")
     elif rule is not None and found["rules"]:
         _print_rule(found)
     else:
