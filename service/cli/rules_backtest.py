@@ -86,6 +86,7 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
     """
     from service.backtest.words import LANGUAGES
     from service.cli.api_client import ApiClient
+    from service.cli.rule_files import is_version
     from service.settings import load_settings
 
     if lang not in LANGUAGES:
@@ -99,6 +100,11 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
             )
         result = _here(target, baseline, data, segment, settings, url, key)
     else:
+        if not is_version(target):
+            raise NotMade(
+                f"{target} is a directory: push it first and name its version, "
+                "or decide a file with --data"
+            )
         client = ApiClient(settings, url, key)
         body = {
             "baseline": baseline or "live",
@@ -146,13 +152,7 @@ def _here(
 
 def _asked(client: ApiClient, target: str, body: dict[str, Any]) -> dict[str, Any]:
     from service.cli.api_client import path
-    from service.cli.rule_files import is_version
 
-    if not is_version(target):
-        raise NotMade(
-            f"{target} is a directory: push it first and name its version, "
-            "or decide a file with --data"
-        )
     job: dict[str, Any] = client.post(path("v1", "rule-sets", target, "backtests"), body)
     return job
 

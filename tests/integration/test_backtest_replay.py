@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,14 +12,14 @@ import redis
 
 from rules.decision import Decision
 from rules.files import RuleSetFiles
-from service.backtest.order import EventsFile
+from service.backtest.order import EventsFile, Recorded
 from service.embedded import EmbeddedServers
 from service.history.decisions import RecordedDecision
 from service.settings import Settings
 from tests.backtests import candidate_of, decided, order_of, recorded, serve, shipped, traffic
 from tests.running import settings_on
 
-EVENTS = 700
+EVENTS = 500
 
 
 def settings_for(
@@ -61,7 +62,7 @@ async def test_both_sides_decide_as_the_service_did_and_would_have(
     """The baseline gives what is on record; the candidate what a service with it records.
 
     The candidate has series of its own: counted again from the past, they are what a service that
-    counted them all along has.
+    counted them all along has, also when only the later half is decided.
     """
     bodies = list(traffic(EVENTS, seed=5))
     first, other = shipped(), candidate_of(shipped())
@@ -72,6 +73,17 @@ async def test_both_sides_decide_as_the_service_did_and_would_have(
     assert len(verdicts) == len(on_record) == len(bodies) - len(range(0, len(bodies), 9))
     assert [told(v.baseline.decision) for _, v in verdicts] == list(map(kept, on_record.values()))
     assert result.tally.replayed == result.tally.replayed_equal == len(verdicts)
+
+    middle = verdicts[len(verdicts) // 2][0].observed_ms
+    order = order_of(ours, other, first)
+    assert isinstance(order.source, Recorded)
+    later = replace(order, source=replace(order.source, since_ms=middle))
+    _, tail = await decided(later)
+    assert [(case.name, told(verdict.candidate.decision)) for case, verdict in tail] == [
+        (case.name, told(verdict.candidate.decision))
+        for case, verdict in verdicts
+        if case.observed_ms >= middle
+    ]
 
     with_other = settings_for(servers, tmp_path / "b", other, (_emptied(urls[0]), urls[2]))
     await serve(with_other, bodies)
