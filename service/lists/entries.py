@@ -75,7 +75,12 @@ def stated_entity(cells: Mapping[str, Any], tagger: Tagger) -> Entity:
         if not isinstance(tag, str) or _TAG.fullmatch(tag) is None:
             raise BadEntry([("tag", "A tag has 22 letters, digits, - and _.")])
         return Entity(kind, tag)
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    if not isinstance(value, str) and kind != "shipping_address":
+        raise BadEntry([("value", "Only an address is an object.")])
+    try:
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
+        raise BadEntry([("value", "This is no text.")]) from None
     if text != text.strip():
         raise BadEntry([("value", "There is white space around the value.")])
     try:

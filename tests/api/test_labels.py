@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,6 +161,18 @@ async def test_all_labels_or_none(here: Here) -> None:
     assert (await known(here, name))["history"] == []
     many = [{"event_id": name, "source": "chargeback"}] * 1001
     assert_problem(await post(here, *many), "invalid_request")
+
+
+async def test_no_body_breaks_the_labels(here: Here) -> None:
+    """Texts that no database can hold are refused like any other."""
+    for name in ("\x00", "\ud800", "", "x" * 129):
+        content = json.dumps({"labels": [{"event_id": name, "source": "chargeback"}]}).encode()
+        answer = await here.client.post("/v1/labels", content, {"Content-Type": "application/json"})
+        assert answer.status == 422, (name, answer.content)
+    for query in ("source=%00", "known_since=yesterday", "after=-1", "known_since=2026-01-01"):
+        assert (await here.client.get(f"/v1/labels?{query}")).status == 422, query
+    assert (await here.client.get("/v1/labels/of?event_tag=short")).status == 422
+    assert (await here.client.get("/v1/labels/of")).status == 422
 
 
 async def test_a_csv_is_imported_once(here: Here) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,13 @@ async def ana(here: Here) -> AsyncIterator[Client]:
 async def add(client: Client, *rows: dict[str, Any], **more: Any) -> Answer:
     body = {"entries": list(rows), "reason": "reported stolen", **more}
     return await client.score(body, "/v1/lists/stolen/entries")
+
+
+async def add_raw(client: Client, row: dict[str, Any]) -> Answer:
+    """Add with what no client of ours would send."""
+    content = json.dumps({"entries": [row], "reason": "reported stolen"}).encode()
+    headers = {"Content-Type": "application/json"}
+    return await client.post("/v1/lists/stolen/entries", content, headers)
 
 
 async def remove(client: Client, *rows: dict[str, Any]) -> Answer:
@@ -185,6 +193,24 @@ async def test_every_problem_is_named_and_nothing_is_added(here: Here, ana: Clie
     assert [entry["pointer"] for entry in problem["problems"]] == [
         "/entries/0/value", "/entries/1/value",
     ]  # fmt: skip
+
+
+async def test_no_body_breaks_the_service(here: Here, ana: Client) -> None:
+    """Texts that no database can hold are refused like any other."""
+    value: Any
+    for value in ("\x00", "dev\ud800", {"line1": "\ud800"}, {"line1": 2**70}, {}, [], 7, ""):
+        answer = await add_raw(ana, {"kind": "shipping_address", "value": value})
+        assert answer.status == 422, (value, answer.content)
+    for value in ("\ud800", {"a": 1}):
+        answer = await add_raw(ana, {"kind": "device", "value": value})
+        assert answer.status == 422, (value, answer.content)
+    for reason in ("\x00", "a\nb", "=1+1", " ", "\ud800", "x" * 301, "an@mail.example"):
+        answer = await add_raw(ana, {"kind": "device", "value": "d", "reason": reason})
+        assert answer.status == 422, (reason, answer.content)
+    body = {"name": "x", "purpose": "deny", "description": "a\x00b"}
+    assert (await ana.score(body, "/v1/lists")).status == 422
+    for query in ("kind=%00", "kind=device&limit=0", "state=nosuch", "after=-1"):
+        assert (await ana.get(f"/v1/lists/stolen/entries?{query}")).status == 422
 
 
 async def test_what_is_exported_can_be_imported_and_holds_no_value(here: Here, ana: Client) -> None:
