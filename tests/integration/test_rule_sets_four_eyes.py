@@ -232,7 +232,8 @@ async def test_a_rollout_changes_by_its_own_steps(database: Database) -> None:
     await database.deploy_refused(UNFIT, "ramp", candidate=two)
     await database.deploy_refused(UNFIT, "ramp", salt="t")
     await database.deploy_refused(UNFIT, "rollout", candidate=two)
-    await database.deploy_refused(UNFIT, "shadow", share=9000)
+    await database.deploy_refused(UNFIT, "shadow", share=9000, shadows=[two])
+    await database.deploy_refused(UNFIT, "ramp", share=600, live=two)
     await database.deploy_refused(UNFIT, "abort")
     await database.deploy_refused(
         UNFIT, "activate", live=two, candidate=None, share=None, salt=None
@@ -251,6 +252,9 @@ async def test_what_was_live_before(database: Database) -> None:
     await database.deploy("activate", live=two)
     assert await previous(database.sql) == one
     await database.deploy("rollback", live=one)
+    await database.deploy_refused(UNFIT, "rollback", live=one)
+    beside = {"candidate": two, "share": 500, "salt": "s"}
+    await database.deploy_refused(UNFIT, "rollback", live=FIRST.version, **beside)
     assert await previous(database.sql) == FIRST.version
     await database.deploy("rollback", live=FIRST.version)
     with pytest.raises(WrongState):
