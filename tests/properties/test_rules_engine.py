@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rules.cel import Language
 from rules.decision import HitStatus, Outcome, RuleHit
 from rules.engine import Engine
 from rules.rule import Rule, Threshold
@@ -84,7 +85,7 @@ NAMES = st.lists(st.sampled_from(sorted(STATED)), unique=True)
 RIGHT = {
     "bool": st.booleans(),
     "int": st.one_of(st.integers(0, 9), st.integers(-(2**63), 2**63 - 1)),
-    "double": st.one_of(st.floats(0, 1), st.floats(allow_nan=True)),
+    "double": st.one_of(st.floats(0, 1), st.floats(allow_nan=True), st.just(float("nan"))),
     "string": st.one_of(
         st.sampled_from(["flash_sale", "normal", "7", "", "x" * 1025]), st.text(max_size=9)
     ),
@@ -183,3 +184,15 @@ def test_nothing_raises(event_type: Any, facts: Any, at: datetime | None) -> Non
 
 
 ENGINE = Engine(RuleSet.of(RULES), FACT_TYPES)
+
+
+def test_every_list_compiles() -> None:
+    """No rule keeps others from being evaluated as a list, whatever its expression ends with."""
+    language = Language(FACT_TYPES)
+    sources = [each.when for each in RULES]
+    for source in sources:
+        assert language.compile(source)[0] is not None
+    for negation in ("", "!"):
+        listed = language.compile_doubts(sources, negation)
+        assert listed is not None
+        assert listed.eval(language.activation({})).plain_value().count(True) >= len(sources) // 2
