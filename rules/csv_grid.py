@@ -52,8 +52,7 @@ def _cell(file: File, found: re.Match[str], line: int, line_start: int) -> Node:
     value = plain.strip() if quoted is None else quoted.replace('""', '"')
     start = found.start(2) if quoted is None else found.start(1) - 1
     end = start + len(value) if quoted is None else found.end(1) + 1
-    style = None if quoted is None else '"'
-    return Node(file, value, line, start - line_start + 1, start, end, style)
+    return Node(file, value, line, start - line_start + 1, start, end)
 
 
 def _breaks(text: str) -> int:
