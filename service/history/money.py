@@ -18,6 +18,7 @@ AMOUNTS = (
     "payment.amount_base_minor",
     "coupon.value_base_minor",
     "return_request.amount_base_minor",
+    "settlement.order_amount_base_minor",
 )
 
 
