@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from service.embedded import EmbeddedServers
 from service.settings import Settings
-from tests.rule_sets import COUPONS, FIRST, LOGINS, backtested, changed, people, variant
+from tests.rule_sets import COUPONS, FIRST, LOGINS, changed, people, variant
 from tests.running import environment_of, service_process, settings_on
 from tests.served import touchstone
 
@@ -58,20 +56,6 @@ class Desk:
     def call(self, who: str, *words: str, fails: bool = False) -> str:
         """Run a command that talks to the service."""
         return self.run(who, *words, "--url", self.url, fails=fails)
-
-    def backtest(self, version: str) -> None:
-        """Store a backtest of a version."""
-
-        async def store() -> None:
-            connection: Any = await asyncpg.connect(self.settings.postgres.url)
-            row = await connection.fetchrow(
-                "SELECT version, catalog FROM rule_set_check WHERE starts_with(version, $1)",
-                version,
-            )
-            await backtested(connection, *row)
-            await connection.close()
-
-        asyncio.run(store())
 
 
 @contextmanager
@@ -121,7 +105,7 @@ def test_from_an_idea_to_live_and_back(fresh_desk: Desk) -> None:
     assert f"{version}  validated" in said
     assert f"next: touchstone rules backtest {version}" in said
     assert "no finished backtest" in fresh_desk.call("ana", "submit", version, fails=True)
-    fresh_desk.backtest(version)
+    fresh_desk.call("ana", "backtest", version)
     assert "somebody else runs" in fresh_desk.call("ana", "submit", version, "-m", "look")
     said = fresh_desk.call("ana", "approve", version, "--yes", fails=True)
     assert "error: Somebody else must do this. You submitted it" in said
@@ -150,7 +134,7 @@ def test_what_is_pushed_from_an_old_version_says_so(fresh_desk: Desk) -> None:
     fresh_desk.call("bo", "pull", "live", "old")
     fresh_desk.call("ana", "set", RULE, "most_accounts", "4")
     version = variant(4).version[:12]
-    fresh_desk.backtest(version)
+    fresh_desk.call("ana", "backtest", version)
     fresh_desk.call("ana", "submit", version)
     fresh_desk.call("bo", "approve", version, "-y")
     fresh_desk.call("bo", "activate", version)
