@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rules.engine import Engine
 from rules.files import RuleSetFiles
 from rules.ruleset import RuleSet
 from rules.tuning import set_parameter
+from service.backtest.case import Case
 from service.cli import build_app
 from tests.unit.training.suggest.past_cases import cases, some_shipped, write_parquet
 from training.suggest.past import NothingToLearn
@@ -66,9 +68,13 @@ def files(text: str = PACK, *packs: str) -> RuleSetFiles:
     return some_shipped(*packs, planted=text)
 
 
-def tuned(min_recall: float | None = None, min_precision: float | None = None) -> Tuned:
+def tuned(
+    min_recall: float | None = None,
+    min_precision: float | None = None,
+    past: Sequence[Case] | None = None,
+) -> Tuned:
     trial = Trial(variants_of(files(), "planted-rule"), FACT_TYPES)
-    trial.add(cases())
+    trial.add(cases() if past is None else past)
     return trial.result(0.3, min_recall, min_precision)
 
 
@@ -97,6 +103,24 @@ def test_a_least_precision_is_reached_with_the_most_caught() -> None:
         if point.earlier.precision >= 0.6 and point.earlier.hits >= 10:
             assert point.earlier.recall <= found.recommended.earlier.recall
     assert tuned(min_precision=1.0).recommended.variant.values == found.current.variant.values
+
+
+def test_values_are_chosen_before_and_measured_after() -> None:
+    """Where abuse changes in the end, the values are still those that the time before asked for."""
+    found = tuned(min_recall=0.5, past=cases(flip_later=True))
+    reach = [one for one in found.points if one.earlier.recall >= 0.5 and one.earlier.hits >= 10]
+    best = max(one.earlier.precision_interval[0] for one in reach)
+    assert found.recommended.earlier.precision_interval[0] == best
+    assert found.recommended.later.precision < 0.5 < found.recommended.earlier.precision
+
+
+def test_a_handful_of_hits_recommends_nothing() -> None:
+    """Values that never erred because they hardly ever hit are not recommended."""
+    found = tuned(min_precision=1.0, past=cases(150))
+    never_wrong = [one for one in found.points if one.earlier.precision == 1.0]
+    assert never_wrong
+    assert all(one.earlier.hits < 10 for one in never_wrong)
+    assert found.recommended is found.current
 
 
 def test_the_curve_has_no_beaten_point() -> None:
