@@ -33,6 +33,7 @@ check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 bench: .venv/.ready-dev ## Measure decisions, profiles, velocities and history on this machine
 	@.venv/bin/python -m tests.bench $(ARGS)
 	@.venv/bin/python -m tests.bench.know
+	@.venv/bin/python -m tests.bench.rules_bench
 
 soak: .venv/.ready-dev ## Prove at length what the tests prove in short (20 minutes)
 	@.venv/bin/python -m tests.soak $(ARGS)
