@@ -7,6 +7,7 @@ and without a service. Invariant: Ctrl-C leaves nothing running.
 from __future__ import annotations
 
 import json
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 POLL_SECONDS = 0.5
+CANCEL_SECONDS = 10.0
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _ENDED = ("done", "failed", "cancelled")
 
@@ -38,9 +40,13 @@ class NotMade(Exception):
 
 def backtest(  # noqa: PLR0913 - each is an option of the command
     target: Annotated[
-        str,
-        typer.Argument(metavar="VERSION|DIR", help="A version; with --data a directory, too"),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="VERSION|DIR",
+            help="A version; with --data a directory, too",
+            show_default=False,
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +81,10 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
         Path | None, typer.Option("--json", help="Write the whole result here")
     ] = None,
     lang: Annotated[str, typer.Option(help="en or zh")] = "en",
+    job_id: Annotated[
+        str | None,
+        typer.Option("--job", metavar="ID", help="Show a backtest that was asked for before"),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the result, with a progress bar")] = True,
     key: Key = "",
     url: Url = None,
@@ -85,7 +95,7 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
     Ctrl-C cancels. The result stays with the version: `rules submit` needs one against live.
     """
     from service.backtest.words import LANGUAGES
-    from service.cli.api_client import ApiClient
+    from service.cli.api_client import ApiClient, path
     from service.cli.rule_files import is_version
     from service.settings import load_settings
 
@@ -93,7 +103,12 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
         raise typer.BadParameter("--lang is en or zh")
     language: Language = "zh" if lang == "zh" else "en"
     settings = load_settings(var)
-    if data is not None:
+    if (target is None) == (job_id is None):
+        raise typer.BadParameter("give a version, or --job")
+    if target is None:
+        client = ApiClient(settings, url, key)
+        result = _followed(client, client.get(path("v1", "backtests", str(job_id))))
+    elif data is not None:
         if since or until or labels_as_of:
             raise typer.BadParameter(
                 "a file is decided whole: leave --since, --until, --labels out"
@@ -115,7 +130,7 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
         }
         job = _asked(client, target, {k: v for k, v in body.items() if v is not None})
         if not wait:
-            typer.echo(f"backtest {job['id']} is {job['state']}")
+            typer.echo(f"queued: touchstone rules backtest --job {job['id']}")
             return
         result = _followed(client, job)
     _show(result, language, html, json_file)
@@ -151,8 +166,10 @@ def _here(
 
 
 def _asked(client: ApiClient, target: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a backtest; Ctrl-C waits until its id is known, so that it can be cancelled."""
     from service.cli.api_client import path
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     job: dict[str, Any] = client.post(path("v1", "rule-sets", target, "backtests"), body)
     return job
 
@@ -161,20 +178,30 @@ def _followed(client: ApiClient, job: dict[str, Any]) -> dict[str, Any]:
     from service.cli.api_client import path
 
     where = path("v1", "backtests", job["id"])
-    with _bar() as bar:
-        task = bar.add_task("Waiting for its turn", total=None)
-        try:
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with _bar() as bar:
+            task = bar.add_task("Waiting for its turn", total=None)
             while job["state"] not in _ENDED:
                 time.sleep(POLL_SECONDS)
                 job = client.get(where)
                 _tell(bar, task, job)
-        except KeyboardInterrupt:
-            client.post(f"{where}/cancel", {})
-            raise NotMade("cancelled") from None
+    except KeyboardInterrupt:
+        _cancel(client, where)
+        raise NotMade("cancelled") from None
     if job["state"] != "done":
         raise NotMade(job["error"] or f"the backtest was {job['state']}")
     result: dict[str, Any] = client.get(f"{where}/result")
     return result
+
+
+def _cancel(client: ApiClient, where: str) -> None:
+    """Cancel a job and see its end, which comes within a second."""
+    job = client.post(f"{where}/cancel", {})
+    deadline = time.monotonic() + CANCEL_SECONDS
+    while job["state"] not in _ENDED and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        job = client.get(where)
 
 
 def _tell(bar: Progress, task: TaskID, job: dict[str, Any]) -> None:

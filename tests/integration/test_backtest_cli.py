@@ -56,6 +56,7 @@ def test_a_file_is_decided_without_a_service(tmp_path: Path) -> None:
         (("abcdef", "--key", "ts_a_b", "--url", "http://127.0.0.1:9"), "nothing answers"),
         (("abcdef",), "an API key is needed"),
         (("abcdef", "--lang", "fr"), "en or zh"),
+        ((), "give a version, or --job"),
         (("abcdef", "--data", "{facts}", "--since", "2026-01-01"), "a file is decided whole"),
     ],
 )
@@ -90,6 +91,10 @@ def test_a_job_is_followed_and_ctrl_c_cancels_it(
         assert ended.returncode == 0, ended.stderr
         assert f"Candidate {version[:12]}" in ended.stdout
         assert "this backtest shows nothing" in " ".join(ended.stdout.split())
+
+        [job] = client.get(f"/v1/rule-sets/{version}/backtests")
+        words = ("--job", job["id"], "--url", url, "--key", key, "--var", str(tmp_path / "var"))
+        assert backtest(*words).stdout == ended.stdout
 
         interrupted = _interrupted(version, url, key, tmp_path)
         assert (interrupted.returncode, interrupted.stderr.strip()) == (1, "error: cancelled")
