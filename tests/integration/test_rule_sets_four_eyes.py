@@ -366,6 +366,19 @@ async def test_a_second_person_confirms_a_stop(database: Database) -> None:
     await database.sql.execute(f"{lapse} WHERE lifted_at IS NULL")
 
 
+async def test_a_stop_is_confirmed_once(database: Database) -> None:
+    """A stop begins unconfirmed, and who confirmed it stays who did."""
+    columns = "(rule_id, reason, actor, confirm_until, confirmed_by, confirmed_at)"
+    values = "('r', 'x', 'ana', now() + interval '1 hour', $1, $2)"
+    stop = f"INSERT INTO rule_stop {columns} VALUES {values}"  # noqa: S608 - the texts above
+    now = await database.sql.fetchval("SELECT now()")
+    await database.refused(UNFIT, stop, "bo", now)
+    await database.sql.execute(stop, None, None)
+    confirm = "UPDATE rule_stop SET confirmed_by = $1, confirmed_at = now()"
+    await database.sql.execute(confirm, "bo")
+    await database.refused(UNFIT, confirm, "cy")
+
+
 async def test_what_comes_later_comes_after(database: Database) -> None:
     """A deployment with a number below the newest, or stated by hand, is refused."""
     version = await database.approved(variant(4))

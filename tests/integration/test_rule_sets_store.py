@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,15 @@ import asyncpg
 import pytest
 
 from rules.files import RuleSetFiles
-from service.rule_sets.store import deployed, import_first, read_files, stops
+from service.rule_sets.errors import UnknownRuleSet
+from service.rule_sets.store import (
+    add_version,
+    deployed,
+    import_first,
+    read_files,
+    resolve,
+    stops,
+)
 
 
 @pytest.fixture
@@ -40,6 +49,27 @@ async def test_the_first_set_is_imported_once(database: Any, fresh_postgres_url:
     assert running.live_since == running.revision
     assert running.versions == (files.version,)
     assert await stops(database) == []
+
+
+async def test_a_prefix_of_two_versions_is_refused(database: Any) -> None:
+    """Digits that two versions begin with mean neither; one digit more means one."""
+    first = RuleSetFiles.load()
+    async with database.transaction():
+        await import_first(database, first)
+    await database.execute("INSERT INTO person (id) VALUES ('ana')")
+    seen: dict[str, RuleSetFiles] = {}
+    for number in itertools.count():
+        files = RuleSetFiles.of({**first.texts, "packs/x.yaml": f"# {number}"})
+        twin = seen.setdefault(files.version[:6], files)
+        if twin is not files:
+            break
+    for one in (twin, files):
+        async with database.transaction():
+            parts = {"policy.yaml": "0" * 64}
+            await add_version(database, one, parts, parent=first.version, author="ana", note="")
+    with pytest.raises(UnknownRuleSet, match="several"):
+        await resolve(database, files.version[:6])
+    assert await resolve(database, files.version[:20]) == files.version
 
 
 async def test_files_come_back_to_the_letter(database: Any) -> None:
