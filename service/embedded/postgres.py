@@ -32,7 +32,8 @@ OPTIONS = {
     "unix_socket_permissions": "0700",
     # Small: one shop's ledger on one machine.
     "shared_buffers": "64MB",
-    "max_connections": "50",
+    # A worker keeps some ten: what it follows, writes and reads.
+    "max_connections": "100",
     "max_wal_size": "512MB",
     "io_method": "sync",
     "jit": "off",

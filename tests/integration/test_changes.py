@@ -101,3 +101,58 @@ async def test_a_follower_that_fails_is_called_again_and_stops_no_other(
         failing.fails = False
         await failing.until(1)
     await connection.close()
+
+
+async def test_a_slow_follower_delays_no_other(fresh_postgres_url: str) -> None:
+    """One waits in a query and one elsewhere; a third sees each change before the next poll."""
+    connection = await prepared(fresh_postgres_url)
+    follower, begun = Follower(), asyncio.Semaphore(0)
+
+    async def waits_in_a_query(slow: Any) -> None:
+        begun.release()
+        await slow.execute("SELECT pg_sleep(60)")
+
+    async def waits_elsewhere(_: Any) -> None:
+        begun.release()
+        await asyncio.sleep(60)
+
+    async with Changes(fresh_postgres_url) as changes:
+        changes.follow("change_query", waits_in_a_query)
+        changes.follow("change_else", waits_elsewhere)
+        await begun.acquire()
+        await begun.acquire()
+        changes.follow("change_test", follower.refresh)
+        await follower.until(0)
+        waits = []
+        for count in range(1, 6):
+            await connection.execute("INSERT INTO change_test VALUES (1); NOTIFY change_test")
+            waits.append(await follower.until(count))
+        left = time.monotonic()
+    assert time.monotonic() - left < POLL_SECONDS * 4  # slow ones do not hold up the end
+    await connection.close()
+    assert sorted(waits)[2] < POLL_SECONDS / 2
+
+
+async def test_calls_of_one_follower_never_overlap(fresh_postgres_url: str) -> None:
+    """Changes that come during a call are seen by one call after it."""
+    connection = await prepared(fresh_postgres_url)
+    under_way, most, seen = 0, 0, 0
+
+    async def refresh(own: Any) -> None:
+        nonlocal under_way, most, seen
+        under_way += 1
+        most = max(most, under_way)
+        seen = await own.fetchval("SELECT count(*) FROM change_test")
+        await asyncio.sleep(0.05)
+        under_way -= 1
+
+    async with Changes(fresh_postgres_url) as changes:
+        changes.follow("change_test", refresh)
+        for _ in range(30):
+            await connection.execute("INSERT INTO change_test VALUES (1); NOTIFY change_test")
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while seen != 30:  # noqa: ASYNC110 - a poll is the point
+                await asyncio.sleep(0.005)
+    await connection.close()
+    assert most == 1
