@@ -154,6 +154,7 @@ async def test_no_approval_without_evidence(database: Database) -> None:
     elsewhere = await backtested(database.sql, version, "d" * 64)
     others = await backtested(database.sql, other, CATALOG)
     live = FIRST.version
+    await database.refused(EVIDENCE, SUBMIT, version, passed, uuid4(), live, "ana")
     await database.refused(EVIDENCE, SUBMIT, version, passed, running, live, "ana")
     await database.refused(EVIDENCE, SUBMIT, version, passed, elsewhere, live, "ana")
     await database.refused(EVIDENCE, SUBMIT, other, failed, others, live, "ana")
@@ -393,10 +394,3 @@ async def test_what_comes_later_comes_after(database: Database) -> None:
         "OVERRIDING SYSTEM VALUE VALUES (0, 'activate', $1, 0, $2, 'ana', '')"
     )
     await database.refused(UNFIT, by_hand, version, CATALOG)
-
-
-async def test_an_unknown_backtest_is_none(database: Database) -> None:
-    """A submission names a backtest that there is."""
-    version = await database.push(variant(4), "ana")
-    check = await database.check(version)
-    await database.refused(EVIDENCE, SUBMIT, version, check, uuid4(), FIRST.version, "ana")
