@@ -72,9 +72,12 @@ class Actions:
             try:
                 yield action
                 await self._record(action, name)
-            except BaseException:
+            except BaseException as error:
                 with contextlib.suppress(asyncpg.PostgresError, *AWAY):
                     await transaction.rollback()
+                # A ValueError is a value that a statement does not take, so a bug of ours.
+                if isinstance(error, AWAY) and not isinstance(error, ValueError):
+                    raise StoreAway from None
                 raise
             try:
                 await transaction.commit()

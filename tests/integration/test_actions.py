@@ -120,3 +120,21 @@ async def test_an_action_without_a_database_is_refused(writer: LedgerWriter) -> 
     with pytest.raises(StoreAway):
         async with nowhere.action("note.add", WHO):
             pass
+
+
+async def test_a_connection_that_breaks_in_an_action_is_a_store_that_is_away(
+    dsn: str, writer: LedgerWriter
+) -> None:
+    """The caller is told to try again; nothing was changed."""
+    other = await asyncpg.connect(dsn)
+    with pytest.raises(StoreAway):
+        async with Actions(dsn, writer).action("note.add", WHO) as action:
+            await _broken(action.connection, other)
+    await other.close()
+    assert await rows(dsn, "SELECT * FROM note") == []
+
+
+async def _broken(connection: Any, other: Any) -> None:
+    await connection.execute("INSERT INTO note VALUES ('one')")
+    await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+    await connection.execute("INSERT INTO note VALUES ('two')")
