@@ -113,6 +113,12 @@ def values(
     )
 
 
+def properties(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
+    """Return the names of the members of an object."""
+    found = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return list(found.get("properties", ()))
+
+
 def _fitting(
     schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int
 ) -> st.SearchStrategy[Any]:
