@@ -34,7 +34,8 @@ from service.code_version import code_version
 from service.completeness import Completeness
 from service.decider import Decider
 from service.devices import Devices, ValkeyNonces
-from service.evidence.performance import Performance
+from service.evidence.performance_report import PerformanceReport
+from service.evidence.rollout_report import RolloutReport
 from service.gate import Gate
 from service.idempotency import Once
 from service.know import Knowledge
@@ -46,13 +47,12 @@ from service.lists.membership import Lists
 from service.live.cache import DeployedCache
 from service.live.deployed import CHANNEL as RULES_CHANGED
 from service.live.deployed import Deployed
-from service.live.rollouts import Rollouts
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
 from service.rule_sets.examiner import Examiner
 from service.rule_sets.stopping import STOPS_DUE, Lapses
-from service.runtime import Runtime
+from service.runtime import Performance, Rollouts, Runtime
 from service.scorer import Scorer
 from service.secrets_files import SecretKeys, read_keys
 from service.settings import Settings
@@ -62,6 +62,8 @@ from service.shadow.queue import ShadowQueue
 POOL_CONNECTIONS = 4
 # A start waits this long for the lists; decisions that come before they were read do not know them.
 LISTS_SECONDS = 2.0
+# Reports stay as they are for so long: of months, and of a rollout that people look at.
+PERFORMANCE_SECONDS, ROLLOUT_SECONDS = 60.0, 10.0
 
 
 def load_parts(settings: Settings, keys: SecretKeys) -> Parts:
@@ -185,9 +187,14 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         changes.follow(LISTS_CHANGED, lists.refresh)
         await lists.first_read(LISTS_SECONDS)
         await stack.enter_async_context(BacktestRunner(settings, actions, changes))
-        performance = Performance(settings, lambda: decider.brain.live.version)
+        performance = Performance(
+            settings, "service.evidence.performance_child", PerformanceReport, PERFORMANCE_SECONDS
+        )
         await stack.enter_async_context(performance)
-        rollouts = await stack.enter_async_context(Rollouts(settings))
+        rollouts = Rollouts(
+            settings, "service.evidence.rollout_child", RolloutReport, ROLLOUT_SECONDS
+        )
+        await stack.enter_async_context(rollouts)
         yield Runtime(
             settings=settings,
             changes=changes,

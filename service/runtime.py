@@ -20,18 +20,22 @@ from service.changes import Changes
 from service.completeness import NO_GAP, Completeness
 from service.decider import Decider
 from service.errors import RecordUnavailable
-from service.evidence.performance import Performance
+from service.evidence.performance_report import PerformanceQuestion, PerformanceReport
+from service.evidence.reports import Reports
+from service.evidence.rollout_report import RolloutQuestion, RolloutReport
 from service.gate import Gate
 from service.ledger.writer import LedgerWriter
 from service.lists.membership import Lists
 from service.live.deployed import Deployed
-from service.live.rollouts import Rollouts
 from service.metrics import Metrics
 from service.rate import Rate
 from service.recorded import LedgerRecord
 from service.rule_sets.examiner import Examiner
 from service.settings import Settings
 from service.shadow.queue import ShadowQueue
+
+Performance = Reports[PerformanceQuestion, PerformanceReport]
+Rollouts = Reports[RolloutQuestion, RolloutReport]
 
 PING_SECONDS = 0.5
 # An entry takes 2 to 4 KB; a spool with less room than this counts as full.

@@ -10,7 +10,7 @@ from service.access import Caller
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
 from service.api.rule_sets import Version, documented, version_of
-from service.evidence.rollout_report import RolloutReport
+from service.evidence.rollout_report import RolloutQuestion, RolloutReport
 from service.runtime import Runtime
 from service.shadow.report import ShadowReport, shadow_report
 from service.texts import Moment
@@ -52,4 +52,4 @@ async def read_rollout_report(request: Request, _: Reader, version: Version) -> 
     runtime: Runtime = request.app.state.runtime
     async with runtime.actions.connection() as connection:
         found = await version_of(connection, version)
-    return await runtime.rollouts.report(found)
+    return await runtime.rollouts.report(RolloutQuestion(version=found))

@@ -10,7 +10,7 @@ from service.access import Caller
 from service.api import openapi
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
-from service.evidence.performance_report import PerformanceReport
+from service.evidence.performance_report import PerformanceQuestion, PerformanceReport
 from service.runtime import Runtime
 
 router = APIRouter(tags=["rules"], route_class=BoundedRoute)
@@ -26,7 +26,7 @@ def _documented(*more: str) -> dict[str, Any]:
     }
 
 
-@router.get("/v1/rules/performance", **_documented("performance_pending", "performance_failed"))
+@router.get("/v1/rules/performance", **_documented("report_pending", "report_failed"))
 async def read_performance(
     request: Request,
     _: Reader,
@@ -40,7 +40,10 @@ async def read_performance(
 ) -> PerformanceReport:
     """Say how each rule did; those that went silent or suddenly fire come first."""
     runtime: Runtime = request.app.state.runtime
-    found = await runtime.performance.report(days, min(recent_hours, 24 * days))
+    question = PerformanceQuestion(
+        live=runtime.brain.live.version, days=days, recent_hours=min(recent_hours, 24 * days)
+    )
+    found = await runtime.performance.report(question)
     if rule is None:
         return found
     return found.model_copy(update={"rules": [one for one in found.rules if one.rule_id == rule]})

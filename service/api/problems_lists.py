@@ -29,13 +29,4 @@ LIST_PROBLEMS: Mapping[str, ProblemKind] = {
         "The lists would hold too many entries",
         "Remove entries, let them expire, or raise TOUCHSTONE_LISTS__MAX_ENTRIES.",
     ),
-    "performance_pending": ProblemKind(
-        503,
-        "The report is being computed",
-        "Ask again after `Retry-After` seconds: it goes on from where it is.",
-        retry_after_seconds=2,
-    ),
-    "performance_failed": ProblemKind(
-        500, "The report could not be computed", "The service's log says why."
-    ),
 }

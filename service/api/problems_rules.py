@@ -22,7 +22,7 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
     ),
     "parameter_refused": ProblemKind(
         422,
-        "The parameter cannot have this value",
+        "The parameter was not set",
         "Nothing was changed. The rule says which parameters it has, and their bounds.",
     ),
     "not_examined": ProblemKind(
@@ -67,7 +67,7 @@ RULE_PROBLEMS: Mapping[str, ProblemKind] = {
         503,
         "The report is being computed",
         "Ask again after `Retry-After` seconds: it goes on meanwhile.",
-        retry_after_seconds=5,
+        retry_after_seconds=2,
     ),
     "report_failed": ProblemKind(
         500, "The report could not be computed", "The log of the service says why."

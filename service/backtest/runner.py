@@ -30,6 +30,7 @@ from service.backtest.jobs import (
 )
 from service.backtest.result import digest_of
 from service.changes import Changes
+from service.children import end
 from service.errors import Refused
 from service.ledger.errors import LedgerError
 from service.rule_sets.store import read_files
@@ -37,7 +38,6 @@ from service.settings import Settings
 
 COMMAND = ("-m", "service.backtest.child")
 BEAT_SECONDS = 0.5
-STOP_SECONDS = 5.0
 # A year of a large shop; what takes longer hinders all that wait.
 LONGEST_SECONDS = 6 * 3600.0
 # A result has 50 to 500 KB.
@@ -143,7 +143,7 @@ class BacktestRunner:
         except TimeoutError:
             raise Failed("It took longer than six hours: choose a shorter time.") from None
         finally:
-            await _ended(process)
+            await end(process)  # its own children follow: nobody reads their pipes
 
     async def _followed(
         self, connection: Any, job: Job, process: Process, text: bytes
@@ -181,16 +181,3 @@ class BacktestRunner:
         finally:
             if line is not None:
                 line.cancel()
-
-
-async def _ended(process: Process) -> None:
-    """Make sure that the process is gone; its own children follow, as nobody reads their pipes."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +15,6 @@ from service.cli.rule_files import Version, short
 from service.cli.rules_lifecycle import candidate_of
 from service.cli.rules_versions import client_of
 
-if TYPE_CHECKING:
-    from service.cli.api_client import ApiClient
-
-PENDING = "report_pending"
-WAIT_SECONDS = 1.0
 WIDTH = 140
 SHOWN_RULES = 20
 
@@ -61,32 +55,16 @@ def rollout_report(
     var: Var = None,
 ) -> None:
     """Compare what a candidate decided for its share with what the live version decided."""
+    from service.cli.api_client import path
+    from service.cli.reports import read_report
+
     client = client_of(key, url, var)
-    found = _rollout(client, version or candidate_of(client))
+    chosen = version or candidate_of(client)
+    found = read_report(client, path("v1", "rule-sets", chosen, "rollout-report"))
     if as_json:
         _print_json(found)
     else:
         _print_rollout(found)
-
-
-def _rollout(client: ApiClient, version: str) -> dict[str, Any]:
-    """Ask until the report is there; say on the terminal how far it is."""
-    from rich.console import Console
-
-    from service.cli.api_client import ApiRefused, path
-
-    where = path("v1", "rule-sets", version, "rollout-report")
-    with Console(stderr=True).status("Reading what was decided ...") as status:
-        while True:
-            try:
-                found: dict[str, Any] = client.get(where)
-            except ApiRefused as refused:
-                if refused.problem != PENDING:
-                    raise
-                status.update(str(refused))
-                time.sleep(WAIT_SECONDS)
-            else:
-                return found
 
 
 def _print_json(found: dict[str, Any]) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.api_client import Key, Url
 from service.cli.options import Var
 
-if TYPE_CHECKING:
-    from service.cli.api_client import ApiClient
-
 # As in service/evidence/performance_report.py: somebody should look.
 URGENT = frozenset({"silent", "sudden", "often_unknown"})
-PENDING = "performance_pending"
-WAIT_SECONDS = 1.0
 WIDTH = 170
 
 
@@ -44,10 +38,13 @@ def performance(  # noqa: PLR0913 - options of a command
     import json
 
     from service.cli.api_client import ApiClient
+    from service.cli.reports import read_report
     from service.settings import load_settings
 
     client = ApiClient(load_settings(var), url, key)
-    found = _report(client, rule=rule, days=days, recent_hours=recent_hours)
+    found = read_report(
+        client, "/v1/rules/performance", rule=rule, days=days, recent_hours=recent_hours
+    )
     if flagged:
         found["rules"] = [one for one in found["rules"] if URGENT.intersection(one["flags"])]
     if as_json:
@@ -60,25 +57,6 @@ def performance(  # noqa: PLR0913 - options of a command
         _print_all(found, every=every)
     if flagged and found["rules"]:
         raise typer.Exit(1)
-
-
-def _report(client: ApiClient, **query: Any) -> dict[str, Any]:
-    """Ask until the report is there; say on the terminal how far it is."""
-    from rich.console import Console
-
-    from service.cli.api_client import ApiRefused
-
-    with Console(stderr=True).status("Reading what was decided ...") as status:
-        while True:
-            try:
-                found: dict[str, Any] = client.get("/v1/rules/performance", **query)
-            except ApiRefused as refused:
-                if refused.problem != PENDING:
-                    raise
-                status.update(str(refused))
-                time.sleep(WAIT_SECONDS)
-            else:
-                return found
 
 
 def _print_all(found: dict[str, Any], *, every: bool) -> None:

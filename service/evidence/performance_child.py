@@ -1,28 +1,24 @@
-"""How is the performance of rules computed beside the service? As a process, told on stdin.
+"""How did the rules do? A process beside the service, see `report_child.py`.
 
-It says how far it is in lines of JSON on stdout; the last one is the report or an error. Invariant:
-what it counted of an hour is kept even when it is ended early, so the next one goes on from there.
+Invariant: what it counted of an hour is kept even when it is ended early, so the next one goes on
+from there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 
 from rules.errors import ContentError
 from rules.files import SHIPPED, RuleSetFiles
 from service.errors import Refused
 from service.evidence.labelled import MOST, Labelled, labelled_decisions, labels_since
-from service.evidence.performance_report import PerformanceReport
+from service.evidence.performance_report import PerformanceQuestion, PerformanceReport
+from service.evidence.report_child import Progress, answer
 from service.evidence.rule_figures import figures_of
 from service.evidence.rule_hours import (
     HOUR,
@@ -39,37 +35,18 @@ from service.rule_sets.store import read_files
 from service.secrets_files import read_keys
 from service.settings import Settings
 
-# Decisions come first: the service's workers are at 0.
-NICE = 10
 # One process counts, others wait and find it counted. Any number will do, if it is always this.
 LOCK = 7308604899
 
-log = logging.getLogger(__name__)
 
-
-def order_text(settings: Settings, live: str, now: datetime, days: int, recent_hours: int) -> bytes:
-    """Return what the process reads: everything that it needs, nothing from the environment."""
-    return orjson.dumps(
-        {
-            "settings": settings.model_dump(mode="json"),
-            "live": live,
-            "now": now,
-            "days": days,
-            "recent_hours": recent_hours,
-        }
-    )
-
-
-async def report(order: dict[str, Any], progress: Callable[[int, int], None]) -> PerformanceReport:
-    """Count what is not counted yet, and compute the report.
-
-    `progress` is told how many decisions were read, of how many.
-    """
-    settings = Settings(**order["settings"])
-    now = datetime.fromisoformat(order["now"])
+async def report(
+    settings: Settings, question: PerformanceQuestion, progress: Progress
+) -> PerformanceReport:
+    """Count what is not counted yet, and compute the report."""
+    now = datetime.now(UTC)
     until = hour_of(now) + HOUR
-    since = hour_of(now - timedelta(days=order["days"]))
-    recent_since = hour_of(now - timedelta(hours=order["recent_hours"]))
+    since = hour_of(now - timedelta(days=question.days))
+    recent_since = hour_of(now - timedelta(hours=question.recent_hours))
     dsn = settings.postgres.url
     counting, reading = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     try:
@@ -90,7 +67,7 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
             progress(done + len(labelled), max(total, done + len(labelled)))
         hours = await read_hours(counting, since, until)
         sets = {version for _, tally in hours for version in tally.decisions}
-        asked = await _asked(counting, {*sets, order["live"]}, settings)
+        asked = await _asked(counting, {*sets, question.live}, settings)
     finally:
         await counting.close()
         await reading.close()
@@ -99,7 +76,7 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
         until=now,
         recent_since=recent_since,
         as_of=now,
-        rule_set=order["live"],
+        rule_set=question.live,
         decisions=sum(
             count
             for _, tally in hours
@@ -113,7 +90,7 @@ async def report(order: dict[str, Any], progress: Callable[[int, int], None]) ->
         currency=settings.shop.base_currency,
         minor_units=settings.shop.units_of_minor().get(settings.shop.base_currency, 2),
         rules=figures_of(
-            hours, labelled, asked, order["live"], (recent_since, order["recent_hours"])
+            hours, labelled, asked, question.live, (recent_since, question.recent_hours)
         ),
     )
 
@@ -140,27 +117,5 @@ async def _asked(
     return asked
 
 
-def main() -> int:
-    os.nice(NICE)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    order = orjson.loads(sys.stdin.buffer.read())
-    try:
-        done = asyncio.run(report(order, lambda read, total: _say({"done": read, "total": total})))
-    except BrokenPipeError:
-        return 1
-    except Exception as error:
-        if not hasattr(error, "code"):
-            log.exception("the performance of rules could not be computed")
-        _say({"error": str(error) if hasattr(error, "code") else type(error).__name__})
-        return 1
-    _say({"report": done.model_dump(mode="json")})
-    return 0
-
-
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
-    sys.stdout.buffer.flush()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(PerformanceQuestion, report))

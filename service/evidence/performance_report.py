@@ -1,6 +1,6 @@
-"""What does a report on the performance of rules say?
+"""What does a report on the performance of rules say, and what is it asked?
 
-These models are the answer of `GET /v1/rules/performance`, and what its process hands back.
+The models of the answer of `GET /v1/rules/performance`, which is what its process hands back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,16 @@ URGENT: frozenset[Flag] = frozenset({"silent", "sudden", "often_unknown"})
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class PerformanceQuestion(BaseModel):
+    """What a report is asked for: `live` is the rule set that decides at the moment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    live: str
+    days: int
+    recent_hours: int
 
 
 class Drift(_Model):

@@ -1,27 +1,20 @@
-"""How is a rollout's report computed beside the service? As a process, told on stdin.
+"""How did a candidate do for its share? A process beside the service, see `report_child.py`.
 
-It says how far it is in lines of JSON on stdout; the last one is the report or an error. Invariant:
-it reads and writes nothing but that.
+Invariant: both groups are of one time, in which the share stayed the same.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import signal
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
-import orjson
 
 from service.clock import epoch_ms
-from service.errors import Refused
 from service.evidence.groups import Decided, differences, is_share_expected, total
-from service.evidence.rollout_report import RolloutReport, TypeGroups
+from service.evidence.report_child import Progress, answer
+from service.evidence.rollout_report import RolloutQuestion, RolloutReport, TypeGroups
 from service.evidence.shares import Share
 from service.history.decisions import DecisionReader, RecordedDecision
 from service.history.money import amount_of
@@ -33,8 +26,6 @@ from service.secrets_files import read_keys
 from service.settings import Settings
 from service.subject import SUBJECT_KINDS
 
-# Decisions come first: the service's workers are at 0.
-NICE = 10
 # Workers follow a change of the share within a second.
 SETTLE = timedelta(seconds=1)
 # About two minutes of reading; 200 bytes for each subject.
@@ -48,8 +39,6 @@ _CUT = """
 SELECT observed FROM ledger_entry WHERE type = 'decision' AND observed BETWEEN $1 AND $2
 ORDER BY observed DESC OFFSET $3 LIMIT 1
 """
-
-log = logging.getLogger(__name__)
 
 
 class Period(NamedTuple):
@@ -102,10 +91,11 @@ class Groups:
             decided.add(subject, str(event.outcome), amount_of(event), label, hits)
 
 
-async def report(order: dict[str, Any], progress: Callable[[int, int], None]) -> RolloutReport:
+async def report(
+    settings: Settings, question: RolloutQuestion, progress: Progress
+) -> RolloutReport:
     """Read the decisions and compare; raises `WrongState`."""
-    settings = Settings(**order["settings"])
-    version, now = order["version"], datetime.now(UTC)
+    version, now = question.version, datetime.now(UTC)
     dsn = settings.postgres.url
     asking, reading = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     try:
@@ -166,30 +156,5 @@ def _groups(kind: str | None, candidate: Decided, live: Decided) -> TypeGroups:
     )
 
 
-def main() -> int:
-    """Compute one report."""
-    os.nice(NICE)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    order = orjson.loads(sys.stdin.buffer.read())
-    try:
-        done = asyncio.run(report(order, lambda read, every: _say({"done": read, "total": every})))
-    except BrokenPipeError:
-        return 1
-    except Refused as refused:
-        _say({"refused": refused.detail})
-        return 1
-    except Exception as error:
-        log.exception("the report of a rollout could not be computed")
-        _say({"error": type(error).__name__})
-        return 1
-    _say({"report": done.model_dump(mode="json")})
-    return 0
-
-
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
-    sys.stdout.buffer.flush()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(RolloutQuestion, report))

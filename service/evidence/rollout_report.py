@@ -18,6 +18,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class RolloutQuestion(BaseModel):
+    """What a report is asked for: the last rollout of this version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+
+
 class Difference(_Part):
     """One measure in both groups. The interval of 95 % is of candidate less live."""
 

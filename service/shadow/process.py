@@ -17,6 +17,7 @@ import orjson
 
 from rules.listed import Listed
 from service.brain import Brain
+from service.children import end
 from service.metrics import Metrics
 from service.shadow.wire import framed
 
@@ -107,14 +108,7 @@ class ShadowProcess:
     async def close(self) -> int:
         """End it; return how many tasks it had taken and not worked off."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        await end(self._process, self._process.stdin.close, CLOSE_SECONDS)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._reader

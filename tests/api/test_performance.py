@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-import service.evidence.performance
+import service.evidence.reports
 from service.embedded import EmbeddedServers
 from service.evidence.performance_report import PerformanceReport
 from tests.api.test_endpoints import assert_problem
@@ -70,7 +70,7 @@ async def test_the_figures_are_those_of_decisions_and_labels(
     assert rule.last_hit_at is not None
     await scored(here, 1, order=DEAR)
     assert (await here.client.get("/v1/rules/performance?days=2")).content == answer.content
-    monkeypatch.setattr(service.evidence.performance, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(here.runtime.performance, "fresh_seconds", 0)
     fresh = (await here.client.get("/v1/rules/performance?days=2&rule=dear")).json
     assert fresh["rules"][0]["hits"] == {"live": 7}
     none = (await here.client.get("/v1/rules/performance?days=2&rule=cheap")).json
@@ -81,10 +81,10 @@ async def test_who_asks_waits_for_some_seconds_at_most(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What takes longer goes on, and is there for who asks again."""
-    monkeypatch.setattr(service.evidence.performance, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(service.evidence.reports, "PATIENCE_SECONDS", 0.01)
     pending = await here.client.get("/v1/rules/performance?days=3")
-    assert_problem(pending, "performance_pending")
-    monkeypatch.setattr(service.evidence.performance, "PATIENCE_SECONDS", 60)
+    assert_problem(pending, "report_pending")
+    monkeypatch.setattr(service.evidence.reports, "PATIENCE_SECONDS", 60)
     assert (await here.client.get("/v1/rules/performance?days=3")).status == 200
 
 
