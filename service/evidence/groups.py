@@ -20,7 +20,7 @@ _APPROVE, _DECLINE = OUTCOMES.index("approve"), OUTCOMES.index("decline")
 MEASURES = {"declined": "decline", "reviewed": "review", "challenged": "challenge"}
 # A share of subjects off by more than this many standard errors happens once in 1,000 rollouts.
 UNEXPECTED = 3.29
-NEVER_MORE_RULES = 500
+MOST_RULES = 500
 
 
 class Decided:
@@ -139,7 +139,7 @@ def differences(candidate: Decided, live: Decided) -> list[Difference]:
         for rule in sorted(candidate.rules.keys() | live.rules.keys())
     ]
     rules.sort(key=lambda one: (not one.is_clear, -abs(one.difference or 0.0)))
-    return found + rules[:NEVER_MORE_RULES]
+    return found + rules[:MOST_RULES]
 
 
 def is_share_expected(candidate: int, live: int, share: float) -> bool:
