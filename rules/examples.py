@@ -17,6 +17,7 @@ from rules.cel_lists import PREFIX
 from rules.cel_problems import KNOWN
 from rules.decision import HitStatus
 from rules.diagnostic import Diagnostic, did_you_mean
+from rules.parameters import literal_of
 from rules.rule import Example
 
 _PYTHON_TYPES: dict[str, type] = {"int": int, "double": float, "bool": bool, "string": str}
@@ -52,6 +53,8 @@ def run_examples(compiled: Iterable[CompiledRule], language: Language) -> Iterat
         batch = Batch(language, rules)
         names = sorted({name for one in rules for name in one.names})
         for example in rules[0].rule.examples:
+            if not example.is_whole:
+                continue
             facts, problems = _facts(example, rules[0].rule.event_types, language)
             if problems:
                 yield ExampleRun(subject, example, "", problems=tuple(problems))
@@ -106,6 +109,8 @@ def _facts(
         if type(value) is not wanted and node is not None:
             message = f"the fact '{name}' must be {_WORDS[wanted]}"
             hint = "put quotes around a text" if wanted is str else ""
+            if isinstance(node.value[name].value, str) and "{{" in node.value[name].value:
+                hint = f"the parameter makes it {literal_of(value)}"
             problems.append(node.value[name].diagnose("example-fact", message, hint))
         facts[name] = value
     return facts, problems

@@ -27,12 +27,17 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Facts that the rule must answer with `expect`: hit, no_hit, unknown or error."""
+    """Facts that the rule must answer with `expect`: hit, no_hit, unknown or error.
+
+    Parameters are filled in. Not `is_whole`: some fact could not be read, which is a problem that
+    was noted, and the example is not run.
+    """
 
     facts: Mapping[str, Any]
     expect: str
     note: str = ""
     node: Node | None = field(default=None, compare=False, repr=False)
+    is_whole: bool = field(default=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

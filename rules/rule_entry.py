@@ -14,9 +14,10 @@ from typing import NamedTuple, cast
 from rules.decision import MODES, PRECEDENCES, STEP_UP_METHODS, Mode, Outcome, Precedence
 from rules.diagnostic import Diagnostic
 from rules.document import Node, check_keys
+from rules.example_entry import Expected, read_examples
 from rules.parameters import Declared, Parameter, filled, literal_of, read_parameters
 from rules.reading import Reader
-from rules.rule import Example, Rule, Threshold
+from rules.rule import Rule, Threshold
 from rules.written import Written
 
 RULE_KEYS = (
@@ -40,7 +41,6 @@ RULE_KEYS = (
     "examples",
 )
 REQUIRED = ("id", "description", "event_types", "when", "outcome", "reason", "threshold")
-EXAMPLE_KEYS = ("facts", "expect", "note")
 EXPECTATIONS = ("hit", "no_hit", "unknown", "error")
 # The facts that a scope asks for, and which key of a rule lists their values.
 SCOPES = {"business_lines": "event.business_line", "regions": "event.region"}
@@ -87,7 +87,7 @@ def read_rule(node: Node, pack: Pack, problems: list[Diagnostic]) -> Rule | None
     check_combination(reader, outcome, terms)
     declared = read_declared(reader, pack)
     used: dict[str, Parameter] = {}
-    examples = read_examples(part.get("examples"), EXPECTATIONS, problems)
+    examples = read_examples(part.get("examples"), Expected(EXPECTATIONS), declared, problems)
     if not reader.text("when", ""):
         return None
     condition = filled(part["when"], declared, used, problems)
@@ -209,37 +209,3 @@ def _threshold(node: Node | None, problems: list[Diagnostic]) -> Threshold:
     if isinstance(node.value, dict):
         reader.need(("source", "false_alarms"), "the threshold")
     return Threshold(reader.text("source", ""), reader.text("false_alarms", ""))
-
-
-def read_examples(
-    node: Node | None,
-    answers: tuple[str, ...],
-    problems: list[Diagnostic],
-    *,
-    is_combined: bool = False,
-) -> tuple[Example, ...]:
-    """Return examples that expect one of these answers, or several of them (`first, second`)."""
-    if node is None:
-        return ()
-    if not isinstance(node.value, list):
-        problems.append(node.diagnose("shape", "examples must be a list"))
-        return ()
-    examples: list[Example] = []
-    for item in node.value:
-        part = check_keys(item, EXAMPLE_KEYS, "an example", problems)
-        if not part:
-            continue
-        reader = Reader(part, item, problems)
-        words = reader.text("expect", "").split(", ") if is_combined else []
-        is_known = words != [""] and words and set(words).issubset(answers)
-        expect = ", ".join(words) if is_known else reader.one_of("expect", answers, "")
-        if "expect" not in part:
-            problems.append(item.diagnose("missing-key", "the example has no 'expect'"))
-        facts = part.get("facts")
-        if facts is not None and not isinstance(facts.value, dict):
-            problems.append(facts.diagnose("shape", "facts must be a mapping of names to values"))
-            continue
-        if expect:
-            plain = facts.plain() if facts is not None else {}
-            examples.append(Example(plain, expect, reader.text("note", ""), item))
-    return tuple(examples)

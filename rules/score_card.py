@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from rules.decision import STEP_UP_METHODS, Outcome
 from rules.diagnostic import Diagnostic
 from rules.document import Node, check_keys
+from rules.example_entry import Expected, read_examples
 from rules.limits import MAX_SCORE_CARD_ITEMS
 from rules.parameters import Declared, Parameter, filled
 from rules.reading import Reader
@@ -27,7 +28,6 @@ from rules.rule_entry import (
     check_combination,
     check_unused,
     read_declared,
-    read_examples,
     read_id,
     read_terms,
     scoped,
@@ -100,8 +100,8 @@ def read_card(node: Node, pack: Pack, problems: list[Diagnostic]) -> tuple[list[
     card = Card(identifier, tuple(items), tuple(outcomes), is_whole=len(problems) == before)
     check_unused(part.get("parameters"), used, problems)
     names = tuple(reached.outcome.value for reached in outcomes)
-    answers = (*names, "no_hit", "unknown", "error")
-    examples = read_examples(part.get("examples"), answers, problems)
+    expected = Expected((*names, "no_hit", "unknown", "error"))
+    examples = read_examples(part.get("examples"), expected, declared, problems)
     for needed in (*names, "no_hit") if "examples" in part else ():
         if needed not in {example.expect for example in examples}:
             message = f"the score card has no example with 'expect: {needed}'"

@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 from rules.decision import MODES, STEP_UP_METHODS, Mode, Outcome
 from rules.diagnostic import Diagnostic
 from rules.document import Node, check_keys
+from rules.example_entry import Expected, read_examples
 from rules.parameters import Declared, Parameter, filled
 from rules.reading import Reader
 from rules.rule import Rule
@@ -25,7 +26,6 @@ from rules.rule_entry import (
     check_combination,
     check_unused,
     read_declared,
-    read_examples,
     read_id,
     read_terms,
     scoped,
@@ -106,7 +106,8 @@ def read_table(
     check_unused(part.get("parameters"), {**used, **by_rows}, problems)
     names = [row.name for row in rows]
     answers = (*names, "no_hit", "unknown", "error")
-    examples = read_examples(part.get("examples"), answers, problems, is_combined=not is_unique)
+    expected = Expected(answers, is_combined=not is_unique)
+    examples = read_examples(part.get("examples"), expected, declared, problems)
     if "examples" in part and rows and not any(e.expect.split(", ")[0] in names for e in examples):
         reader.report("examples", "no-example", "no example expects a row of the table")
     if rows and not rules and len(problems) == before:
