@@ -55,7 +55,7 @@ def parameter_of(files: RuleSetFiles, rule_id: str, name: str) -> Parameter:
     parameters = _parameters(named)
     if name not in parameters:
         hint = did_you_mean(name, parameters) or _known(parameters)
-        raise ParameterRefused(f"{rule_id} has no parameter '{name}'; {hint}")
+        raise ParameterRefused(f"'{name}' is no parameter of {rule_id}; {hint}")
     return parameters[name]
 
 

@@ -45,7 +45,7 @@ class BacktestBody(BacktestRequest):
     """What to compare with, and over which decisions."""
 
     baseline: Annotated[str, Field(max_length=64)] = Field(
-        "live", description="A prefix of a version, `live` or `previous`"
+        "live", description="A prefix of a version, `live`, `previous` or `latest`"
     )
 
 

@@ -1,7 +1,8 @@
 """Which rule sets are there, what is in them, and are they right?
 
 A version is named by the hash of its files and never changes. `version` in a path is a prefix of
-six digits or more, `live`, `previous`, or, for reading, `shipped`: what came with this release.
+six digits or more, `live`, `previous`, `latest`, or, for reading, `shipped`: what came with this
+release.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ router = APIRouter(tags=["rule sets"], route_class=RuleSetRoute)
 Reader = Annotated[Caller, Depends(allowed("rules:read"))]
 Writer = Annotated[Caller, Depends(allowed("rules:write", person=True))]
 Version = Annotated[
-    str, Path(max_length=64, description="A prefix of a version, `live` or `previous`.")
+    str, Path(max_length=64, description="A prefix of a version, `live`, `previous` or `latest`.")
 ]
 SHIPPED_NAME, PREVIOUS_NAME = "shipped", "previous"
 
@@ -142,7 +143,8 @@ async def compare_rule_sets(
     _: Reader,
     version: Version,
     against: Annotated[
-        str, Query(max_length=64, description="A version, `live`, `previous` or `shipped`.")
+        str,
+        Query(max_length=64, description="A version, `live`, `previous`, `latest` or `shipped`."),
     ] = "live",
 ) -> DifferenceAnswer:
     """Say what a version changes of another, rule by rule."""

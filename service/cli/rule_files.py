@@ -25,7 +25,9 @@ SHIPPED_NAME = "shipped"
 
 Version = Annotated[
     str,
-    typer.Argument(metavar="VERSION", help="Six digits or more of a version, live, previous"),
+    typer.Argument(
+        metavar="VERSION", help="Six digits or more of a version, or live, previous, latest"
+    ),
 ]
 
 

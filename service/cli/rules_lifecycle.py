@@ -53,12 +53,16 @@ def approve(
     var: Var = None,
 ) -> None:
     """Show what somebody else submitted, and approve it."""
+    from service.cli.api_client import path
+
     client = client_of(key, url, var)
-    submission = _show_submission(client, version)
+    found = client.get(path("v1", "rule-sets", version))
+    _refuse_own(client, found)
+    submission = _show_submission(client, found)
     if not yes:
         typer.confirm("Approve it?", abort=True)
     body = {"note": note, "submission": submission}
-    found = _act(client, version, "approve", body)
+    found = _act(client, found["version"], "approve", body)
     shown = short(found["version"])
     typer.echo(
         f"{shown} is approved, until anything of this changes.\n"
@@ -222,13 +226,31 @@ def candidate_of(client: ApiClient) -> str:
     return str(found)
 
 
-def _show_submission(client: ApiClient, version: str) -> int:
+def _refuse_own(client: ApiClient, found: dict[str, Any]) -> None:
+    """Raise `ApiRefused` if the key is of somebody who may not approve it, before anybody reads it.
+
+    Only a courtesy: the database decides.
+    """
+    from service.cli.api_client import ApiRefused
+
+    person, submission = client.get("/v1/me")["person"], found["submission"]
+    if submission is None or person is None:
+        return
+    if person == submission["actor"]:
+        why = "You submitted it"
+    elif person in found["authors"]:
+        why = "You wrote some of what it changes"
+    else:
+        return
+    raise ApiRefused(f"Somebody else must do this. {why}: somebody else approves.", "own_work")
+
+
+def _show_submission(client: ApiClient, found: dict[str, Any]) -> int:
     """Show everything that speaks for and against; return the submission's number."""
     from service.cli.api_client import path
     from service.cli.rule_files import NoRuleSet
     from service.cli.rules_local import print_difference
 
-    found = client.get(path("v1", "rule-sets", version))
     submission = found["submission"]
     if submission is None:
         raise NoRuleSet(

@@ -124,10 +124,16 @@ def examples(
 
 def diff(
     old: Annotated[
-        str, typer.Argument(metavar="FROM", help="A directory, a version, live, previous, shipped")
+        str,
+        typer.Argument(
+            metavar="FROM", help="A directory, a version, live, previous, latest, shipped"
+        ),
     ],
     new: Annotated[
-        str, typer.Argument(metavar="TO", help="A directory, a version, live, previous, shipped")
+        str,
+        typer.Argument(
+            metavar="TO", help="A directory, a version, live, previous, latest, shipped"
+        ),
     ],
     as_files: Annotated[
         bool, typer.Option("--files", help="File by file in place of rule by rule")

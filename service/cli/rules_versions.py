@@ -37,7 +37,7 @@ def client_of(key: str, url: str | None, var: Path | None) -> ApiClient:
 
 def pull(
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="A version, live, previous or shipped")
+        str, typer.Argument(metavar="VERSION", help="A version, live, previous, latest or shipped")
     ],
     directory: Directory,
     overwrite: Annotated[
@@ -109,7 +109,9 @@ def set_(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The id of a rule, table or card")],
     parameter: Annotated[str, typer.Argument(metavar="PARAMETER")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="As YAML writes it")],
-    version: Annotated[str, typer.Option("--from", help="The version to change")] = "live",
+    version: Annotated[
+        str, typer.Option("--from", help="The version to change, such as latest")
+    ] = "live",
     note: Note = "",
     key: Key = "",
     url: Url = None,

@@ -170,12 +170,18 @@ async def is_made_from(connection: Any, version: str, ancestor: str) -> bool:
 
 
 async def resolve(connection: Any, text: str) -> str:
-    """Return the version that a prefix of six digits or more means, or `live`; raise if unclear."""
+    """Return the version that a prefix of six digits or more means, `live` or `latest`.
+
+    `latest` is the one that was pushed last. Raises `UnknownRuleSet` if it is unclear.
+    """
     if text == "live":
         return (await deployed(connection)).live
+    if text == "latest":
+        return await _latest(connection)
     if len(text) < MIN_PREFIX or not set(text) <= set("0123456789abcdef"):
         raise UnknownRuleSet(
-            f"A version is {MIN_PREFIX} or more of its hexadecimal digits, or `live`."
+            f"A version is {MIN_PREFIX} or more of its hexadecimal digits, or a word: "
+            "`live`, `previous` or `latest`."
         )
     rows = await connection.fetch(
         "SELECT version FROM rule_set WHERE starts_with(version, $1) ORDER BY version LIMIT 5", text
@@ -186,6 +192,15 @@ async def resolve(connection: Any, text: str) -> str:
         several = ", ".join(row["version"][:16] for row in rows)
         raise UnknownRuleSet(f"{text} means several rule sets ({several}): give more digits.")
     return str(rows[0]["version"])
+
+
+async def _latest(connection: Any) -> str:
+    found: str | None = await connection.fetchval(
+        "SELECT version FROM rule_set ORDER BY created_at DESC, version LIMIT 1"
+    )
+    if found is None:
+        raise UnknownRuleSet("There is no rule set yet: the service imports one at its start.")
+    return found
 
 
 async def lock_deployments(connection: Any) -> None:

@@ -232,6 +232,9 @@ async def test_a_parameter_becomes_a_draft(shop: Shop) -> None:
     answer = await shop.ana.score({**body, "value": 21}, "/v1/rule-sets/live/parameters")
     assert (answer.status, answer.json["code"]) == (422, "parameter_refused")
     assert "from 2 to 20" in answer.json["detail"]
+    answer = await shop.ana.score({**body, "parameter": "mots"}, "/v1/rule-sets/live/parameters")
+    assert answer.json["title"] == "The parameter was not set"
+    assert answer.json["detail"] == f"'mots' is no parameter of {RULE}; it has most_accounts."
 
 
 async def test_limits_hold_for_what_a_person_changes(shop: Shop) -> None:
@@ -268,7 +271,13 @@ async def test_no_is_an_answer(shop: Shop) -> None:
 
 async def test_names_of_versions(shop: Shop) -> None:
     """A prefix means one version or nothing; words mean what runs and what was shipped."""
-    for name, code in (("abcde", 404), ("zzzzzzzz", 404), ("0" * 12, 404), ("live", 200)):
+    for name, code in (
+        ("abcde", 404),
+        ("zzzzzzzz", 404),
+        ("0" * 12, 404),
+        ("live", 200),
+        ("latest", 200),
+    ):
         assert (await shop.ana.get(f"/v1/rule-sets/{name}")).status == code
     assert (await shop.ana.get("/v1/rule-sets/previous")).json["code"] == "wrong_state"
     shipped = await shop.ana.get("/v1/rule-sets/shipped/files")

@@ -72,6 +72,26 @@ async def test_a_prefix_of_two_versions_is_refused(database: Any) -> None:
     assert await resolve(database, files.version[:20]) == files.version
 
 
+async def test_latest_is_what_was_pushed_last(database: Any) -> None:
+    """The word means the newest version, whatever is live; before the first, nothing."""
+    with pytest.raises(UnknownRuleSet, match="no rule set yet"):
+        await resolve(database, "latest")
+    first = RuleSetFiles.load()
+    async with database.transaction():
+        await import_first(database, first)
+    assert await resolve(database, "latest") == first.version
+    await database.execute("INSERT INTO person (id) VALUES ('ana')")
+    for number in range(3):
+        files = RuleSetFiles.of({**first.texts, "packs/x.yaml": f"# {number}"})
+        parts = {"policy.yaml": "0" * 64}
+        async with database.transaction():
+            await add_version(database, files, parts, parent=first.version, author="ana", note="")
+        assert await resolve(database, "latest") == files.version
+    assert await resolve(database, "live") == first.version
+    with pytest.raises(UnknownRuleSet, match="`live`, `previous` or `latest`"):
+        await resolve(database, "lastest")
+
+
 async def test_files_come_back_to_the_letter(database: Any) -> None:
     """A stored version has the same bytes, comments, line ends and Chinese texts included."""
     texts = dict(RuleSetFiles.load().texts)

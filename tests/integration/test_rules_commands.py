@@ -109,6 +109,9 @@ def test_from_an_idea_to_live_and_back(fresh_desk: Desk) -> None:
     assert "somebody else runs" in fresh_desk.call("ana", "submit", version, "-m", "look")
     said = fresh_desk.call("ana", "approve", version, "--yes", fails=True)
     assert "error: Somebody else must do this. You submitted it" in said
+    said = fresh_desk.call("ana", "approve", "latest", fails=True)
+    assert "error: Somebody else must do this. You submitted it" in said
+    assert "Approve it?" not in said
     assert "Aborted" in fresh_desk.call("bo", "approve", version, fails=True)
     said = fresh_desk.call("bo", "approve", version, "--yes")
     assert "+  most_accounts: {type: int, value: 4" in said
