@@ -59,10 +59,11 @@ async def test_a_process_that_hangs_ends_with_its_worker(
     monkeypatch.setattr(service.evidence.reports, "PATIENCE_SECONDS", 0.1)
     async with reports_of(tmp_path) as reports:
         said = ""
-        while "7 of 9" not in said:
-            with pytest.raises(ReportPending) as pending:
-                await reports.report(Question(what="hang"))
-            said = str(pending.value)
+        async with asyncio.timeout(30):
+            while "7 of 9" not in said:
+                with pytest.raises(ReportPending) as pending:
+                    await reports.report(Question(what="hang"))
+                said = str(pending.value)
         [child] = [one for one in psutil.Process().children() if MODULE in one.cmdline()]
         began = time.monotonic()
     assert not child.is_running()
