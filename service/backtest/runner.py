@@ -61,6 +61,7 @@ class BacktestRunner:
         self._settings = settings
         self._actions = actions
         self._changes = changes
+        self._is_ending = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -73,6 +74,7 @@ class BacktestRunner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_ending = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -80,7 +82,7 @@ class BacktestRunner:
 
     async def _look(self, connection: Any) -> None:
         """Claim a job if one waits; called after every change and twice a second."""
-        if self._task is not None and not self._task.done():
+        if self._is_ending or (self._task is not None and not self._task.done()):
             return
         if not await needs_runner(connection):
             return
