@@ -33,7 +33,13 @@ def show_found(console: Console, found: Found) -> None:
             f"{one.adds:,}",
             f"{one.nearest} ({one.overlap:.0%})" if one.nearest else "-",
         )
-    console.print(rows)
+    if ranked.suggestions:
+        console.print(rows)
+    else:
+        console.print(rows.title, style="italic")
+        console.print(
+            "No rule: what marked the abuse of the earlier events did not mark the later."
+        )
     console.print(
         f"{ranked.mined:,} candidates, {ranked.measured} of them measured: {ranked.too_weak} too "
         f"weak, {sum(ranked.known_already.values())} known already"
