@@ -44,7 +44,7 @@ MIN_RECORD_SECONDS = 0.02
 class Decider:
     """Decides events (`decide`) and learns from those that need no decision (`learn`)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a part for each step
         self,
         brain: Brain,
         knowledge: Knowledge,
