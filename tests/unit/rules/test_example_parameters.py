@@ -38,7 +38,7 @@ rules:
                 user_share_7d: "{{ share + 0.2 }}", order.channel: "{{ channel }}"}
       - expect: no_hit
         facts: {user_orders_7d: "{{ most -1 }}", has_user: true, user_share_7d: 0.9,
-                order.channel: x}
+                order.channel: sale}
 tables:
   - id: grid
     description: A table.
@@ -145,7 +145,7 @@ def test_what_means_nothing_is_told_once(fact: str, column: int, code: str, told
 
 def test_a_text_with_brackets_stays_a_text() -> None:
     """What names no parameter is left as its author wrote it."""
-    text = PACK.replace("order.channel: x}", 'order.channel: "a {{ b }} c"}')
+    text = PACK.replace("order.channel: sale}", 'order.channel: "a {{ b }} c"}')
     assert not problems_of(text)
     example = read_packs({"a.yaml": text}).rules[0].examples[1]
     assert example.facts["order.channel"] == "a {{ b }} c"

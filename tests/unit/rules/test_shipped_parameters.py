@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -86,6 +87,14 @@ def test_any_value_within_its_bounds_passes_the_check(key: tuple[str, str]) -> N
 def test_all_at_an_end_pass_the_check(end: int) -> None:
     """All parameters at their least, or at their greatest, contradict nothing."""
     assert_right(together({key: values_of(each)[end] for key, each in PARAMETERS.items()}))
+
+
+@pytest.mark.parametrize("subject", sorted({subject for subject, _ in PARAMETERS}))
+def test_each_corner_passes_the_check(subject: str) -> None:
+    """The parameters of one rule, table or card agree, each at either end."""
+    ends = {key: values_of(each)[:2] for key, each in PARAMETERS.items() if key[0] == subject}
+    for corner in product(*ends.values()):
+        assert_right(together(dict(zip(ends, corner, strict=True))))
 
 
 @settings(max_examples=5)
