@@ -21,7 +21,7 @@ run: .venv/.ready ## Set up, start everything on 127.0.0.1:8000 with a demo stre
 
 test: .venv/.ready-dev ## Set up and run the tests (ARGS="-k name" for some of them)
 	@sh .ci/need-chromium
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.ready-dev ## Lint, format, types, import contracts, rules
 	@.venv/bin/ruff check .

@@ -195,8 +195,8 @@ async def wrong_counters(
 
 
 async def recorded(settings: Settings) -> list[FoundEntry]:
-    """Every entry, in the order of acceptance."""
-    found = await entries(settings)
+    """Every entry of an event, in the order of acceptance."""
+    found = [entry for entry in await entries(settings) if entry.type in ("decision", "event")]
     return sorted(found, key=lambda one: (one.subject or {})["observed_ms"])
 
 

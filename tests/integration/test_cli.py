@@ -78,7 +78,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 def test_a_rule_that_can_never_be_known_is_found(tmp_path: Path) -> None:
     """A rule on facts that its type does not have is a problem, not a rule that sleeps."""
-    (tmp_path / "pack.yaml").write_text(NEVER_KNOWN, encoding="utf-8")
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / "pack.yaml").write_text(NEVER_KNOWN, encoding="utf-8")
     done = touchstone("rules", "check", str(tmp_path))
     assert done.returncode == 1
     assert "'user_login_failures_1h' is never known for 'checkout'" in done.stderr

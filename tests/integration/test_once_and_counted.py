@@ -64,7 +64,9 @@ async def test_one_event_fifty_times_at_once(running: tuple[Served, str, Setting
     same_event = [
         entry
         for entry in recorded.values()
-        if entry.core is not None and entry.core["answer"]["event_id"] == repeated["event_id"]
+        if entry.type == "decision"
+        and entry.core is not None
+        and entry.core["answer"]["event_id"] == repeated["event_id"]
     ]
     assert len(same_event) == 1
     subject = recorded[after.json["decision_id"]].subject

@@ -305,7 +305,7 @@ async def test_an_extract_is_a_history_file(
         fresh_postgres_url, [entry(START + timedelta(seconds=n), fields=fields) for n in range(5)]
     )
     monkeypatch.setattr("service.history.extract.ROW_GROUP", 2)
-    monkeypatch.setattr("service.history.reader.PAGE_ENTRIES", 2)
+    monkeypatch.setattr("service.history.ordered.PAGE_ENTRIES", 2)
     path = tmp_path / "history.parquet"
     begin = round(START.timestamp() * 1000)
     async with history_of(fresh_postgres_url) as history:
