@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -142,21 +143,20 @@ async def test_decisions_go_on_while_a_large_set_is_loaded(here: Here, database:
     rules = "".join(f"  - id: {rule.replace('mark-1', f'many-{n}')}" for n in range(800))
     large = set_of(head + rules)
     await approved(database, large)
-    began, slowest, count = time.perf_counter(), 0.0, 0
+    began, waits = time.perf_counter(), []
     await deploy(database, "activate", large)
     await stop(database, "mark-0")
     stopped_first = False
     while here.runtime.brain.live.version != large.version:
         sent = time.perf_counter()
         assert (await here.client.score(event("login"))).status == 200
-        slowest = max(slowest, time.perf_counter() - sent)
+        waits.append(time.perf_counter() - sent)
         brain = here.runtime.brain
         stopped_first |= bool(brain.stopped) and brain.live.version != large.version
-        count += 1
     took = time.perf_counter() - began
     assert stopped_first
-    assert count > 10
-    assert slowest < took / 4
+    assert len(waits) > 10  # it would be one or two if they waited for the rules
+    assert statistics.median(waits) < took / 10
 
 
 async def test_a_stop_takes_the_effect_within_a_second_and_lapses(
