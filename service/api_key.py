@@ -39,6 +39,10 @@ SCOPES: Mapping[str, str] = {
     "labels:write": "POST /v1/labels: say what events turned out to be",
     "people:read": "GET /v1/people: who has which role",
     "people:write": "request changes of roles, approve those of others",
+    "audit:read": "GET /v1/audit: status, proofs, checkpoints; search, explain, compute again",
+    "audit:reveal": "open what is sealed about a person, for a stated purpose",
+    "audit:export": "request and fetch exports of the record, approve those of others",
+    "audit:erase": "erase and restrict what is held about a person, with a second person",
 }
 
 ID_BYTES = 10

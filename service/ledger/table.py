@@ -25,6 +25,8 @@ WITH new_keys AS (
 ), links AS (
     INSERT INTO entry_subject (entry_id, key_id)
     SELECT * FROM unnest($15::bytea[], $16::bytea[])
+), queued AS (
+    INSERT INTO ledger_queue (entry_id) SELECT unnest($1::bytea[])
 )
 INSERT INTO ledger_entry (entry_id, type, writer, seq, observed, header, core, subject, staff,
                           event_key, body_hash)

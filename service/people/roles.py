@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-RoleName = Literal["caller", "analyst", "approver", "reviewer", "compliance", "admin"]
+RoleName = Literal["caller", "analyst", "approver", "reviewer", "compliance", "auditor", "admin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,28 @@ ROLES: Mapping[str, Role] = {
     ),
     "compliance": Role(
         # A rule that breaks the law must stop at once, whoever notices.
-        frozenset((*_READ_EVIDENCE, "people:read", "rules:stop")),
+        frozenset(
+            (
+                *_READ_EVIDENCE,
+                "people:read",
+                "rules:stop",
+                "audit:read",
+                "audit:reveal",
+                "audit:export",
+                "audit:erase",
+            )
+        ),
         {
-            "en": "Reads everything, stops a rule that breaks the law.",
-            "zh": "可查看全部内容，并可停用违法违规的规则。",
+            "en": "Reads, exports and proves the record, answers requests of persons about their "
+            "data, stops a rule that breaks the law.",
+            "zh": "查阅、导出并验证记录，处理个人信息权利请求，并可停用违法违规的规则。",
+        },
+    ),
+    "auditor": Role(
+        frozenset((*_READ_EVIDENCE, "people:read", "audit:read", "audit:export")),
+        {
+            "en": "Reads, exports and proves the record without the persons in it.",
+            "zh": "查阅、导出并验证记录，但看不到其中的个人信息。",
         },
     ),
     "admin": Role(

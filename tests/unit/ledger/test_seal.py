@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from service.ledger.errors import SealBroken
-from service.ledger.seal import open_sealed, seal
+from service.ledger.seal import (
+    COMMITMENT_BYTES,
+    block_secret,
+    is_committed,
+    open_disclosed,
+    open_sealed,
+    seal,
+)
 
 KEY, ENTRY = bytes(32), b"\x01" * 16
 
@@ -34,13 +41,22 @@ def test_moved_block_does_not_open(key: bytes, log: str, entry_id: bytes, block:
         open_sealed(key, log, entry_id, block, sealed)
 
 
-def test_place_is_bound_even_under_the_same_subkey(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The additional data alone keeps a block in its place: the subkey is not what does it."""
-    monkeypatch.setattr("service.ledger.seal._subkey", lambda key, entry_id, block: key)
-    sealed = seal(KEY, "log", ENTRY, "core", b"secret")
+def test_place_is_bound_even_under_the_same_secret() -> None:
+    """The additional data alone keeps a block in its place: the secret is not what does it."""
+    sealed, secret = seal(KEY, "log", ENTRY, "core", b"secret"), block_secret(KEY, ENTRY, "core")
+    assert open_disclosed(secret, "log", ENTRY, "core", sealed) == b"secret"
     for place in (("other", ENTRY, "core"), ("log", b"\x02" * 16, "core"), ("log", ENTRY, "staff")):
         with pytest.raises(SealBroken):
-            open_sealed(KEY, *place, sealed)
+            open_disclosed(secret, *place, sealed)
+
+
+def test_block_commits_to_its_secret() -> None:
+    """No other secret is the block's, not even one under which its bytes would decrypt."""
+    sealed, secret = seal(KEY, "log", ENTRY, "core", b"secret"), block_secret(KEY, ENTRY, "core")
+    assert is_committed(secret, sealed)
+    assert not is_committed(b"\x01" + secret[1:], sealed)
+    # The rest alone is a block of the early form, whose secret is the subkey: it commits to nothing.
+    assert not is_committed(secret, sealed[COMMITMENT_BYTES:])
 
 
 def test_every_flipped_byte_is_seen() -> None:
