@@ -1,4 +1,4 @@
-"""What can be done with the record? `touchstone ledger COMMAND`; each command is a file of its own."""
+"""What can be done with the record? `touchstone ledger COMMAND`, each in a file of its own."""
 
 from __future__ import annotations
 

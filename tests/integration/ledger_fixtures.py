@@ -16,8 +16,8 @@ from service.migrate import migrate
 from tests.integration.ledger_cases import KEK, Postgres
 
 TABLES = (
-    "ledger_entry, entry_subject, subject_key, ledger_key, ledger_writer, ledger_queue, ledger_tree, "
-    "ledger_leaf, ledger_node, ledger_checkpoint, ledger_cosignature, ledger_manifest"
+    "ledger_entry, entry_subject, subject_key, ledger_key, ledger_writer, ledger_queue, "
+    "ledger_tree, ledger_leaf, ledger_node, ledger_checkpoint, ledger_cosignature, ledger_manifest"
 )
 
 

@@ -55,7 +55,7 @@ def test_block_commits_to_its_secret() -> None:
     sealed, secret = seal(KEY, "log", ENTRY, "core", b"secret"), block_secret(KEY, ENTRY, "core")
     assert is_committed(secret, sealed)
     assert not is_committed(b"\x01" + secret[1:], sealed)
-    # The rest alone is a block of the early form, whose secret is the subkey: it commits to nothing.
+    # The rest alone is a block of the early form, whose secret is the subkey.
     assert not is_committed(secret, sealed[COMMITMENT_BYTES:])
 
 
