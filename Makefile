@@ -35,7 +35,7 @@ bench: .venv/.ready-dev ## Measure decisions, profiles, velocities and history o
 	@.venv/bin/python -m tests.bench.know
 	@.venv/bin/python -m tests.bench.rules_bench
 
-soak: .venv/.ready-dev ## Prove at length what the tests prove in short (20 minutes)
+soak: .venv/.ready-dev ## Prove at length what the tests prove in short (ARGS="kills" for one proof)
 	@.venv/bin/python -m tests.soak $(ARGS)
 
 lock: .venv/.ready-dev ## Resolve the dependencies anew into requirements*.lock
