@@ -1,0 +1,1 @@
+"""Rights of persons: restriction, erasure, retention, and access to what is held about them."""
