@@ -38,8 +38,9 @@ from service.evidence.performance_report import PerformanceReport
 from service.evidence.rollout_report import RolloutReport
 from service.gate import Gate
 from service.idempotency import Once
+from service.keys import open_wrapper
 from service.know import Knowledge
-from service.ledger.keys import FileKek, Keyring
+from service.ledger.keys import Keyring
 from service.ledger.reader import LedgerReader
 from service.ledger.writer import LedgerWriter, WriterSettings
 from service.lists.membership import CHANNEL as LISTS_CHANGED
@@ -122,7 +123,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         pool = await stack.enter_async_context(
             asyncpg.create_pool(dsn, min_size=0, max_size=POOL_CONNECTIONS)
         )
-        ring = Keyring(FileKek(keys.kek))
+        ring = Keyring(open_wrapper(settings))
         ledger = await LedgerWriter.start(
             WriterSettings(
                 dsn=dsn,

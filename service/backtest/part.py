@@ -25,7 +25,8 @@ from service.backtest.sides import Sides, load_sides
 from service.backtest.tally import Tally
 from service.bundle import current_bundle
 from service.history.ordered import OrderedEntries, Span
-from service.ledger.keys import FileKek, Keyring
+from service.keys import open_wrapper
+from service.ledger.keys import Keyring
 from service.lists.history import ListsAt
 from service.rule_sets.store import stops
 from service.scorer import Scorer
@@ -131,7 +132,7 @@ async def _of_ledger(
 
     settings = order.settings
     keys = read_keys(settings)
-    ring = Keyring(FileKek(keys.kek))
+    ring = Keyring(open_wrapper(settings))
     fresh = None
     if sides.fresh:
         fresh = FreshSeries(sides.known, sides.extended, Tagger(derive_tag_keys(keys.tag)))

@@ -24,14 +24,14 @@ def verify(
     Exit code: 0 proven, 2 invalid, 3 gap, 4 incomplete.
     """
     from service.cli.database import with_dsn
-    from service.ledger.keys import FileKek
+    from service.keys import open_wrapper
     from service.ledger.verify import verify_log
-    from service.secrets_files import ensure_keys, read_keys
+    from service.secrets_files import ensure_keys
     from service.settings import load_settings
 
     settings = load_settings(var)
     ensure_keys(settings)
-    wrapper = FileKek(read_keys(settings).kek) if with_keys else None
+    wrapper = open_wrapper(settings) if with_keys else None
 
     async def act(dsn: str) -> Report:
         return await verify_log(

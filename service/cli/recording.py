@@ -28,14 +28,14 @@ def with_actions(settings: Settings, act: Callable[[Actions], Awaitable[Result]]
 
     async def recorded(dsn: str) -> Result:
         from service.actions import Actions
-        from service.ledger.keys import FileKek, Keyring
+        from service.keys import open_wrapper
+        from service.ledger.keys import Keyring
         from service.ledger.writer import LedgerWriter, WriterSettings
-        from service.secrets_files import read_keys
 
         writer = await LedgerWriter.start(
             # No spool: the change needs PostgreSQL in any case.
             WriterSettings(dsn, settings.ledger.log_name, settings.var / "spool", 0),
-            Keyring(FileKek(read_keys(settings).kek)),
+            Keyring(open_wrapper(settings)),
         )
         try:
             return await act(Actions(dsn, writer))

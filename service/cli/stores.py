@@ -17,7 +17,8 @@ from features.velocity.connect import Connection, connect
 from features.velocity.store import VelocityUnavailable
 from service.cli.database import CONNECT_SECONDS, DatabaseError
 from service.history.reader import LedgerHistory
-from service.ledger.keys import FileKek, Keyring
+from service.keys import open_wrapper
+from service.ledger.keys import Keyring
 from service.live.series import counted_catalog
 from service.secrets_files import ensure_keys, read_keys
 from service.settings import Settings
@@ -69,7 +70,7 @@ async def _run(
     from service.migrate import migrate
 
     keys = read_keys(settings)
-    ring = Keyring(FileKek(keys.kek))
+    ring = Keyring(open_wrapper(settings))
     valkey = connect(url)
     try:
         await migrate(dsn)

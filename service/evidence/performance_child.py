@@ -29,10 +29,10 @@ from service.evidence.rule_hours import (
     uncounted_hours,
 )
 from service.history.decisions import DecisionReader
-from service.ledger.keys import FileKek, Keyring
+from service.keys import open_wrapper
+from service.ledger.keys import Keyring
 from service.rule_sets.parts import read_rules
 from service.rule_sets.store import read_files
-from service.secrets_files import read_keys
 from service.settings import Settings
 
 # One process counts, others wait and find it counted. Any number will do, if it is always this.
@@ -50,7 +50,7 @@ async def report(
     dsn = settings.postgres.url
     counting, reading = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     try:
-        ring = Keyring(FileKek(read_keys(settings).kek))
+        ring = Keyring(open_wrapper(settings))
         reader = DecisionReader(reading, ring, settings.ledger.log_name)
         await counting.execute("SELECT pg_advisory_lock($1)", LOCK)
         uncounted = await uncounted_hours(counting, since, until, now)

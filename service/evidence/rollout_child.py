@@ -19,10 +19,10 @@ from service.evidence.shares import Share
 from service.history.decisions import DecisionReader, RecordedDecision
 from service.history.money import amount_of
 from service.history.ordered import Span
+from service.keys import open_wrapper
 from service.labels.store import known_labels
-from service.ledger.keys import FileKek, Keyring
+from service.ledger.keys import Keyring
 from service.rule_sets.errors import WrongState
-from service.secrets_files import read_keys
 from service.settings import Settings
 from service.subject import SUBJECT_KINDS
 
@@ -104,7 +104,7 @@ async def report(
         cut = await asking.fetchval(_CUT, since, until, MOST_DECISIONS)
         if cut is not None:
             since = max(since, cut + SETTLE)
-        ring = Keyring(FileKek(read_keys(settings).kek))
+        ring = Keyring(open_wrapper(settings))
         reader = DecisionReader(reading, ring, settings.ledger.log_name)
         span = Span(epoch_ms(since), epoch_ms(until))
         expected = await reader.count(span)
