@@ -24,6 +24,7 @@ from features.warm import warm
 from rules.files import SHIPPED, RuleSetFiles
 from service.access import ApiKeys
 from service.actions import Actions
+from service.audit.blind_index import BlindIndex
 from service.backtest.runner import BacktestRunner
 from service.brain import Brain, Parts
 from service.bundle import current_bundle
@@ -172,6 +173,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             metrics=metrics,
             lists=lists,
             shadow=shadow,
+            index=BlindIndex(keys.tag),
         )
 
         def use(brain: Brain) -> None:

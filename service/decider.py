@@ -22,6 +22,7 @@ from rules.policy import settle
 from rules.reasons import Reasons, reasons_for
 from service.accepted import Accepted
 from service.answer import event_answer, score_answer
+from service.audit.blind_index import BlindIndex, month_of
 from service.brain import Brain
 from service.clock import Clock, epoch_ms, monotonic
 from service.devices import Devices
@@ -56,6 +57,7 @@ class Decider:
         metrics: Metrics,
         lists: Lists,
         shadow: ShadowQueue,
+        index: BlindIndex,
     ) -> None:
         self._brain = brain
         self._knowledge = knowledge
@@ -67,6 +69,7 @@ class Decider:
         self._metrics = metrics
         self._lists = lists
         self._shadow = shadow
+        self._index = index
 
     @property
     def brain(self) -> Brain:
@@ -129,7 +132,8 @@ class Decider:
         answer = score_answer(entry_id, accepted, score, decision, reasons, versions)
         outcome = decision.outcome.value
         learned = learned_of(asked, outcome, tags, fields, facts)
-        draft = draft_of("decision", entry_id, accepted, answer, learned, versions)
+        terms = self._index.terms(tags, month_of(accepted.observed_at))
+        draft = draft_of("decision", entry_id, accepted, answer, learned, versions, terms)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
         if asked.on_outcome:
             await self._knowledge.count_outcome(asked, outcome)
@@ -153,7 +157,8 @@ class Decider:
         answer = event_answer(entry_id, accepted, gaps)
         learned = learned_of(asked, None, tags, fields, None)
         versions = brain.versions(brain.ruling_for(tags))
-        draft = draft_of("event", entry_id, accepted, answer, learned, versions)
+        terms = self._index.terms(tags, month_of(accepted.observed_at))
+        draft = draft_of("event", entry_id, accepted, answer, learned, versions, terms)
         await self._ledger.append(draft, timeout_s=self._time_left(accepted))
         self._metrics.learned(accepted.event.type)
         return orjson.dumps(answer)

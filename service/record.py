@@ -53,10 +53,11 @@ def draft_of(
     answer: Mapping[str, Any],
     learned: dict[str, Any],
     versions: Mapping[str, str | None],
+    terms: tuple[bytes, ...] = (),
 ) -> EntryDraft:
     """Return the entry (`decision` or `event`) to append for an answered event.
 
-    `learned` is that of `learned_of`; its tags name the subject.
+    `learned` is that of `learned_of`; its tags name the subject. `terms`: what it is found by.
     """
     tags = learned["tags"]
     owner = next((kind for kind in SUBJECT_KINDS if kind in tags), None)
@@ -78,4 +79,5 @@ def draft_of(
         core=orjson.dumps({"answer": answer}),
         subject=orjson.dumps(subject),
         subject_tag=None if owner is None else f"{owner}:{tags[owner]}",
+        terms=terms,
     )

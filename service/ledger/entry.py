@@ -21,6 +21,8 @@ HEADER_VERSION = 1
 ID_BYTES = 16
 MAX_TAG_BYTES = 64
 MAX_BLOCK_BYTES = 1 << 20
+TERM_BYTES = 4
+MAX_TERMS = 16
 BLOCKS = ("core", "staff", "subject")
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,31}")
@@ -40,7 +42,9 @@ class EntryDraft(NamedTuple):
     recorded in whole seconds: a finer time belongs into `core`. `versions` maps a name (`rules`,
     `bundle`, `catalog`, `policy`, `code`) to the full SHA-256 in hex. `core` and `subject` are JSON
     objects as bytes. `subject_tag` says whose key seals `subject`; `None` gives the block a key of
-    its own. `staff` is for entries about people at work.
+    its own. `staff` is for entries about people at work. `terms` are what the blind
+    index finds the entry by (`service/audit/blind_index.py`), stored beside the link to the
+    subject's key: an entry without `subject` has none.
     """
 
     entry_id: bytes
@@ -53,6 +57,7 @@ class EntryDraft(NamedTuple):
     subject: bytes | None = None
     subject_tag: str | None = None
     staff: bytes | None = None
+    terms: tuple[bytes, ...] = ()
 
 
 class Header(NamedTuple):
@@ -82,6 +87,15 @@ def check_draft(draft: EntryDraft) -> None:
     for block in (draft.core, draft.subject, draft.staff):
         if block is not None and len(block) > MAX_BLOCK_BYTES:
             raise BadDraft(f"a block is longer than {MAX_BLOCK_BYTES} bytes")
+    if draft.terms:
+        _check_terms(draft)
+
+
+def _check_terms(draft: EntryDraft) -> None:
+    if draft.subject is None:
+        raise BadDraft("an entry without a subject block has no terms")
+    if len(draft.terms) > MAX_TERMS or any(len(term) != TERM_BYTES for term in draft.terms):
+        raise BadDraft(f"an entry has at most {MAX_TERMS} terms of {TERM_BYTES} bytes each")
 
 
 def header_head(log: str, entry_id: bytes, blocks: Mapping[str, tuple[str | None, str]]) -> str:

@@ -2,6 +2,7 @@
 
 A group is what one fsync makes durable: the key rows that its entries need, then the entries. Every
 record is a kind byte and its fields, each a length (4 bytes, big endian; all ones: none) and bytes.
+An entry that has terms is a record of its own kind; one without is written as it always was.
 Invariant: `decoded(encoded(group)) == group`.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from service.ledger.entry import TERM_BYTES
 from service.ledger.errors import SpoolBroken
 from service.ledger.keys import MonthKey, SubjectKey
 from service.ledger.row import StoredRow
@@ -19,8 +21,8 @@ from service.ledger.row import StoredRow
 _LENGTH = struct.Struct(">I")
 _NUMBERS = struct.Struct(">qq")
 _NONE = 0xFFFFFFFF
-_ENTRY, _MONTH_KEY, _SUBJECT_KEY = b"E", b"M", b"S"
-_FIELDS = {_ENTRY: 11, _MONTH_KEY: 2, _SUBJECT_KEY: 3}
+_ENTRY, _ENTRY_WITH_TERMS, _MONTH_KEY, _SUBJECT_KEY = b"E", b"T", b"M", b"S"
+_FIELDS = {_ENTRY: 11, _ENTRY_WITH_TERMS: 12, _MONTH_KEY: 2, _SUBJECT_KEY: 3}
 
 
 class MonthKeyRow(NamedTuple):
@@ -70,11 +72,12 @@ def encoded(group: Group) -> bytes:
         _put(parts, _SUBJECT_KEY, fields)
     for row in group.rows:
         numbers = _NUMBERS.pack(row.seq, int(row.observed.timestamp()))
-        _put(
-            parts,
-            _ENTRY,
-            (row.entry_id, row.type.encode(), row.writer, numbers, *row[5:]),  # header to key_id
-        )
+        # The slice is header to key_id.
+        entry = (row.entry_id, row.type.encode(), row.writer, numbers, *row[5:12])
+        if row.terms:
+            _put(parts, _ENTRY_WITH_TERMS, (*entry, b"".join(row.terms)))
+        else:
+            _put(parts, _ENTRY, entry)
     return b"".join(parts)
 
 
@@ -122,6 +125,7 @@ def _collect(group: Group, kind: bytes, fields: list[bytes | None]) -> None:
         group.subject_keys.append(SubjectKeyRow(_must(fields[0]), tag, _must(fields[2])))
         return
     seq, second = _NUMBERS.unpack(_must(fields[3]))
+    core, subject, staff, event_key, body_hash, key_id = fields[5:11]
     group.rows.append(
         StoredRow(
             _must(fields[0]),
@@ -130,9 +134,21 @@ def _collect(group: Group, kind: bytes, fields: list[bytes | None]) -> None:
             seq,
             datetime.fromtimestamp(second, UTC),
             _must(fields[4]),
-            *fields[5:],
+            core,
+            subject,
+            staff,
+            event_key,
+            body_hash,
+            key_id,
+            _terms(_must(fields[11])) if kind == _ENTRY_WITH_TERMS else (),
         )
     )
+
+
+def _terms(joined: bytes) -> tuple[bytes, ...]:
+    if len(joined) % TERM_BYTES:
+        raise ValueError
+    return tuple(joined[at : at + TERM_BYTES] for at in range(0, len(joined), TERM_BYTES))
 
 
 def _must(field: bytes | None) -> bytes:

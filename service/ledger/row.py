@@ -39,6 +39,7 @@ class SealedEntry(NamedTuple):
     body_hash: bytes | None
     month_keys: tuple[MonthKey, ...]
     subject_key: SubjectKey | None
+    terms: tuple[bytes, ...]
 
 
 class StoredRow(NamedTuple):
@@ -56,6 +57,7 @@ class StoredRow(NamedTuple):
     event_key: bytes | None
     body_hash: bytes | None
     key_id: bytes | None
+    terms: tuple[bytes, ...] = ()
 
 
 def sealed(draft: EntryDraft, log: str, ring: Keyring) -> SealedEntry:
@@ -100,6 +102,7 @@ def sealed(draft: EntryDraft, log: str, ring: Keyring) -> SealedEntry:
         draft.body_hash,
         keys,
         subject_key,
+        draft.terms,
     )
 
 
@@ -118,6 +121,7 @@ def numbered(entry: SealedEntry, writer: bytes, seq: int) -> StoredRow:
         entry.event_key,
         entry.body_hash,
         None if entry.subject_key is None else entry.subject_key.key_id,
+        entry.terms,
     )
 
 

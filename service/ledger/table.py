@@ -16,15 +16,19 @@ from service.ledger.errors import LedgerError
 from service.ledger.frames import Group, MonthKeyRow, SubjectKeyRow
 from service.ledger.row import StoredRow
 
-# One statement, so one round trip and one commit: about 0.4 ms for 1 row, 1.2 ms for 16.
+# One statement, so one round trip and one commit: about 0.4 ms for 1 row, 1.2 ms for 16. The terms
+# of an entry, 4 bytes each, come joined: there is no array of arrays of different lengths.
 _INSERT = """
 WITH new_keys AS (
     INSERT INTO subject_key (key_id, subject_tag, wrapped)
     SELECT * FROM unnest($12::bytea[], $13::text[], $14::bytea[])
     ON CONFLICT (key_id) DO NOTHING
 ), links AS (
-    INSERT INTO entry_subject (entry_id, key_id)
-    SELECT * FROM unnest($15::bytea[], $16::bytea[])
+    INSERT INTO entry_subject (entry_id, key_id, terms)
+    SELECT entry_id, key_id, CASE WHEN joined <> '' THEN ARRAY(
+        SELECT substr(joined, at, 4) FROM generate_series(1, length(joined), 4) AS at
+    ) END
+    FROM unnest($15::bytea[], $16::bytea[], $17::bytea[]) AS link (entry_id, key_id, joined)
 ), queued AS (
     INSERT INTO ledger_queue (entry_id) SELECT unnest($1::bytea[])
 )
@@ -70,11 +74,13 @@ async def insert(
 ) -> None:
     """Store the rows and what they need in one transaction; raises what asyncpg raises."""
     columns = list(zip(*rows, strict=True))
-    linked = [(row.entry_id, row.key_id) for row in rows if row.key_id is not None]
+    linked = [
+        (row.entry_id, row.key_id, b"".join(row.terms)) for row in rows if row.key_id is not None
+    ]
     arguments = (
         *columns[:11],
         *(zip(*subject_keys, strict=True) if subject_keys else ((), (), ())),
-        *(zip(*linked, strict=True) if linked else ((), ())),
+        *(zip(*linked, strict=True) if linked else ((), (), ())),
     )
     writers = list(new_writers)
     if not writers and not month_keys:

@@ -47,6 +47,7 @@ rows = st.builds(
     tags,
     tags,
     st.none() | ids,
+    st.lists(st.binary(min_size=4, max_size=4), max_size=8).map(tuple),
 )
 groups = st.builds(
     Group,
