@@ -3,7 +3,12 @@
 
 -- Entries that the sequencer has not placed yet, written with them. No index: rows live for a second.
 CREATE TABLE ledger_queue (entry_id bytea NOT NULL);
-INSERT INTO ledger_queue SELECT entry_id FROM ledger_entry ORDER BY observed, writer, seq;
+INSERT INTO ledger_queue SELECT entry_id FROM ledger_entry;
+-- The sequencer vacuums it itself under load; this is for what it leaves.
+ALTER TABLE ledger_queue SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0
+);
 
 -- One row: the tree as the sequencer left it. `term` grows with every sequencer; one that finds
 -- another term than its own has been replaced and changes nothing. `peaks`: the roots of the perfect

@@ -7,7 +7,7 @@ from tampered rows simply does not verify against the signed root.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from service.ledger.tree.errors import OutOfTree, TreeBroken
@@ -89,10 +89,11 @@ class StoredTree:
             return b""
 
         prove(note)
-        known = await self._fetched(needed)
+        known = await self.subtrees(needed)
         return prove(lambda level, idx: known[level, idx])
 
-    async def _fetched(self, needed: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    async def subtrees(self, needed: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Return the roots of perfect subtrees, each a `(level, idx)`."""
         known: dict[tuple[int, int], bytes] = {}
         if high := [place for place in needed if place[0] >= STORED_LEVEL]:
             for row in await self._connection.fetch(_NODES, *zip(*high, strict=True)):
@@ -107,7 +108,7 @@ class StoredTree:
                     known[level, idx] = _perfect_root(leaves, level, idx)
                 except KeyError as missing:
                     raise TreeBroken(f"leaf {missing} of the tree is missing") from missing
-        if missing_nodes := needed - known.keys():
+        if missing_nodes := set(needed) - known.keys():
             raise TreeBroken(f"nodes of the tree are missing: {sorted(missing_nodes)[:5]}")
         return known
 

@@ -1,0 +1,81 @@
+"""`python -m service.sequencer`: leads when nobody does, stands by while another leads.
+
+Settings come from the environment. Ends on SIGTERM and SIGINT. Invariant: whatever happens to a
+sequencer or to PostgreSQL, this process tries again, and says once what keeps it from leading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+
+import asyncpg
+
+from service.ledger.drain import AWAY
+from service.ledger.errors import LedgerError
+from service.sequencer.errors import NotLeader
+from service.sequencer.sequencer import Sequencer
+from service.sequencer.session import end_hung_leader
+from service.settings import SettingsError, load_settings
+
+RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+async def stand_by_and_lead(dsn: str, log_name: str) -> None:
+    """Lead whenever possible, until cancelled."""
+    last_said = ""
+    while True:
+        try:
+            sequencer = await Sequencer.start(dsn, log_name)
+            try:
+                log.info("leads with term %d from size %d on", sequencer.term, sequencer.size)
+                last_said = ""
+                await sequencer.run()
+            finally:
+                await sequencer.close()
+        except NotLeader as error:
+            said = f"stands by: {error}"
+            with contextlib.suppress(asyncpg.PostgresError, *AWAY):
+                if await end_hung_leader(dsn):
+                    log.warning("the leader was silent and its session was ended")
+        except (LedgerError, asyncpg.PostgresError, *AWAY) as error:
+            # Only the first line: the details of a server's error quote rows.
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if said != last_said:
+            log.warning("the sequencer %s", said)
+            last_said = said
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _until_stopped(dsn: str, log_name: str) -> None:
+    leading = asyncio.create_task(stand_by_and_lead(dsn, log_name))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leading.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await leading
+
+
+def main() -> int:
+    """Run until told to stop."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if settings.postgres.url is None:
+        sys.stderr.write("TOUCHSTONE_POSTGRES__URL is not set; `touchstone serve` sets it\n")
+        return 2
+    asyncio.run(_until_stopped(settings.postgres.url, settings.ledger.log_name))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
