@@ -1,14 +1,19 @@
-"""How does a test get its entries into the tree? Invariant: by the sequencer itself."""
+"""How does a test get its entries into the tree, and signed?
+
+Invariant: by the sequencer and by the signer themselves.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import asyncpg
 
 from service.sequencer.errors import NotLeader
 from service.sequencer.sequencer import Sequencer
+from service.signer.signer import Signer
 
 PATIENCE_SECONDS = 20.0
 
@@ -34,6 +39,25 @@ async def sequenced(dsn: str, log: str) -> int:
             return sequencer.size
         finally:
             await sequencer.close()
+
+
+async def checkpointed(dsn: str, directory: Path, log: str) -> str:
+    """Place every queued entry, sign the tree and return the note of the last checkpoint.
+
+    `directory` is the signer's: the same for all calls of a test.
+    """
+    await sequenced(dsn, log)
+    async with await Signer.open(directory, dsn, log) as signer:
+        await signer.sign()
+    connection = await asyncpg.connect(dsn)
+    try:
+        note = await connection.fetchval(
+            "SELECT note FROM ledger_checkpoint ORDER BY id DESC LIMIT 1"
+        )
+    finally:
+        await connection.close()
+    assert note is not None, "an empty log has no checkpoint"
+    return str(note)
 
 
 async def _queued(dsn: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -16,6 +17,7 @@ import psutil
 
 from service.embedded import EmbeddedServers
 from service.ledger.entry import EntryDraft
+from service.ledger.writer import LedgerWriter
 
 KEK = hashlib.sha256(b"the key-encryption key of the ledger's tests").digest()
 OBSERVED = datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
@@ -95,6 +97,13 @@ def draft(
         subject_tag=None if subject is None else person,
         staff=staff,
     )
+
+
+async def append_many(writer: LedgerWriter, count: int) -> list[bytes]:
+    """Append so many entries at once and return their ids."""
+    drafts = [draft(os.urandom(8).hex()) for _ in range(count)]
+    await asyncio.gather(*(writer.append(entry, timeout_s=10) for entry in drafts))
+    return [entry.entry_id for entry in drafts]
 
 
 async def gapless_sequences(connection: Any) -> dict[bytes, int]:

@@ -17,7 +17,8 @@ from tests.integration.ledger_cases import KEK, Postgres
 
 TABLES = (
     "ledger_entry, entry_subject, subject_key, ledger_key, ledger_writer, ledger_queue, "
-    "ledger_tree, ledger_leaf, ledger_node, ledger_checkpoint, ledger_cosignature, ledger_manifest"
+    "ledger_tree, ledger_leaf, ledger_node, ledger_checkpoint, ledger_cosignature, "
+    "ledger_manifest, ledger_signer_key, ledger_signer"
 )
 
 
