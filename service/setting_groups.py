@@ -9,6 +9,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -103,14 +104,57 @@ class PostgresSettings(_Store):
 
 
 class KeySettings(Group):
-    """Key files: 32 random bytes each, readable by their owner only."""
+    """Key files, readable by their owner only."""
 
+    provider: Literal["file", "transit", "kms"] = Field(
+        "file",
+        description="Who guards the key-encryption key: its file, Vault/OpenBao Transit or AWS KMS",
+    )
     kek_file: Path | None = Field(
         None, description="Key-encryption key of the ledger; unset: VAR/keys/kek.key"
     )
     tag_key_file: Path | None = Field(
         None, description="Key of the pseudonymous tags; unset: VAR/keys/tag.key"
     )
+
+
+class TransitSettings(Group):
+    """Vault or OpenBao. The token: `token_file`, else BAO_TOKEN or VAULT_TOKEN."""
+
+    url: str | None = Field(None, description="Where it answers (https://vault.example:8200)")
+    mount: str = Field(
+        "transit",
+        pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+        description="Where its Transit engine is mounted",
+    )
+    key: str = Field(
+        "touchstone", pattern=r"^[A-Za-z0-9._-]+$", description="Its key that wraps ours"
+    )
+    token_file: Path | None = Field(
+        None, description="File of a token that may encrypt and decrypt with the key"
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) to trust; unset: those of the system"
+    )
+    namespace: str | None = Field(None, description="Namespace of the Transit engine")
+
+    @field_validator("url")
+    @classmethod
+    def _is_private(cls, url: str | None) -> str | None:
+        return _tls_or_here(url)
+
+
+class KmsSettings(Group):
+    """AWS KMS. Credentials: as the AWS SDK finds them."""
+
+    key: str | None = Field(None, description="Id, ARN or alias of the symmetric key that wraps")
+    region: str | None = Field(None, description="Its region; unset: the SDK's default")
+    url: str | None = Field(None, description="An endpoint of your own; unset: that of the region")
+
+    @field_validator("url")
+    @classmethod
+    def _is_private(cls, url: str | None) -> str | None:
+        return _tls_or_here(url)
 
 
 class ShopSettings(Group):
@@ -173,6 +217,34 @@ class LedgerSettings(Group):
         ge=0,
         description="Entries kept on local disk while PostgreSQL is down (0: none), each worker",
     )
+    sequence: bool = Field(
+        True,
+        description="Whether `touchstone serve` places entries in the tree (one machine leads)",
+    )
+    sign: bool = Field(
+        True, description="Whether it signs checkpoints; on one machine only, the one with the key"
+    )
+    signer_dir: Path | None = Field(
+        None,
+        description="The signer's key and memory, not in any backup of the database; "
+        "unset: VAR/signer",
+    )
+    witnesses: tuple[str, ...] = Field(
+        (),
+        description="Public keys (vkeys) of those outside who cosign checkpoints (JSON list)",
+    )
+
+    @field_validator("witnesses")
+    @classmethod
+    def _are_vkeys(cls, witnesses: tuple[str, ...]) -> tuple[str, ...]:
+        from service.ledger.note import NoteInvalid, parse_vkey
+
+        for vkey in witnesses:
+            try:
+                parse_vkey(vkey)
+            except NoteInvalid as error:
+                raise ValueError(f"a witness is NAME+ID+KEY: {error}") from None
+        return witnesses
 
 
 class RuleSettings(Group):
@@ -248,6 +320,19 @@ class CollectorSettings(Group):
             if scheme not in ("https", "http") or not host or not _HOST.fullmatch(host):
                 raise ValueError("an origin is scheme, host and port, such as https://shop.example")
         return origins
+
+
+def _tls_or_here(url: str | None) -> str | None:
+    """Take https, and http to this machine: the key itself crosses the wire."""
+    if url is None:
+        return None
+    place = urlsplit(url)
+    if "@" in place.netloc:
+        raise ValueError("must not contain a password")
+    is_here = place.scheme == "http" and place.hostname in ("127.0.0.1", "localhost", "::1")
+    if not place.hostname or not (place.scheme == "https" or is_here):
+        raise ValueError("must begin with https://")
+    return url
 
 
 def _with_scheme(url: str | None, schemes: tuple[str, ...]) -> str | None:

@@ -22,12 +22,14 @@ from service.setting_groups import (
     Group,
     HttpSettings,
     KeySettings,
+    KmsSettings,
     LedgerSettings,
     ListSettings,
     PostgresSettings,
     ProfileSettings,
     RuleSettings,
     ShopSettings,
+    TransitSettings,
     ValkeySettings,
 )
 
@@ -77,6 +79,8 @@ class Settings(BaseSettings):
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
+    transit: TransitSettings = Field(default_factory=TransitSettings)
+    kms: KmsSettings = Field(default_factory=KmsSettings)
     shop: ShopSettings = Field(default_factory=ShopSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
@@ -108,6 +112,11 @@ class Settings(BaseSettings):
             default = self.var / "geo" / file
             found[f"{name}_path"] = named or (default if default.exists() else None)
         return found
+
+    @property
+    def signer_dir(self) -> Path:
+        """Where the signer's key and memory are."""
+        return self.ledger.signer_dir or self.var / "signer"
 
     @property
     def tag_key_path(self) -> Path:

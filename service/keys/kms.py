@@ -1,0 +1,118 @@
+"""A KEK that AWS KMS keeps: one symmetric key there wraps and unwraps it.
+
+Credentials are found as the AWS SDK finds them (environment, files, the role of the machine or
+pod), so nothing about them is a setting of ours. The SDK is the optional extra `kms`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from service.keys.errors import (
+    KeyServiceError,
+    KeyServiceForbidden,
+    KeyServiceSealed,
+    KeyServiceUnreachable,
+)
+from service.keys.provider import Wrapped
+from service.ledger.errors import KeyFileError
+from service.ledger.keys import FileKek
+from service.setting_groups import KmsSettings
+
+CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 3, 5, 2
+# Bound to what is wrapped, and shown in CloudTrail; no secret.
+_CONTEXT = {"touchstone": "kek"}
+
+_SEALED = {"DisabledException", "KMSInvalidStateException", "KeyUnavailableException"}
+_FORBIDDEN = {
+    "AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId",
+    "ExpiredTokenException", "InvalidSignatureException", "SignatureDoesNotMatch",
+    "MissingAuthenticationTokenException", "IncompleteSignature",
+}  # fmt: skip
+_BROKEN = {"InvalidCiphertextException", "IncorrectKeyException"}
+_AWAY = {"KMSInternalException", "DependencyTimeoutException", "ThrottlingException"}
+
+
+class Kms:
+    """The provider `kms`; see `KekProvider`."""
+
+    name = "kms"
+
+    def __init__(self, settings: KmsSettings) -> None:
+        try:
+            import botocore.config
+            import botocore.exceptions
+            import botocore.session
+        except ModuleNotFoundError:
+            raise KeyServiceError(
+                "AWS KMS needs the package botocore: pip install 'touchstone[kms]'"
+            ) from None
+        self._settings = settings
+        self._place = f"AWS KMS at {settings.url or settings.region or 'the default region'}"
+        self._errors = botocore.exceptions
+        try:
+            self._client: Any = botocore.session.get_session().create_client(
+                "kms",
+                region_name=settings.region,
+                endpoint_url=settings.url,
+                config=botocore.config.Config(
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=ANSWER_SECONDS,
+                    retries={"total_max_attempts": ATTEMPTS},
+                ),
+            )
+        except (self._errors.BotoCoreError, ValueError) as error:
+            raise KeyServiceError(f"{self._place} cannot be used: {error}") from None
+
+    def pack(self, kek: bytes) -> bytes:
+        """Have the KEK wrapped; see `KekProvider.pack`."""
+        key = self._settings.key
+        if key is None:
+            raise KeyServiceError("set TOUCHSTONE_KMS__KEY to the id, ARN or alias of a KMS key")
+        answer = self._ask("encrypt", key, Plaintext=kek)
+        wrapped = base64.b64encode(answer["CiphertextBlob"]).decode()
+        # The ARN and not the alias, which may come to mean another key.
+        return Wrapped(self.name, answer["KeyId"], wrapped, FileKek(kek).kek_id.hex()).to_bytes()
+
+    def unpack(self, content: bytes) -> bytes:
+        """Have the KEK unwrapped; see `KekProvider.unpack`."""
+        held = Wrapped.from_bytes(content)
+        try:
+            wrapped = base64.b64decode(held.wrapped, validate=True)
+        except (binascii.Error, ValueError):
+            raise KeyFileError("holds a wrapped key that is no base64") from None
+        return held.checked(self._ask("decrypt", held.key, CiphertextBlob=wrapped)["Plaintext"])
+
+    def _ask(self, act: str, key: str, **words: Any) -> Any:
+        call = self._client.encrypt if act == "encrypt" else self._client.decrypt
+        try:
+            return call(KeyId=key, EncryptionContext=_CONTEXT, **words)
+        except self._errors.ClientError as error:
+            told = error.response.get("Error", {})
+            raise self._refused(str(told.get("Code")), str(told.get("Message")), act, key) from None
+        except (self._errors.NoCredentialsError, self._errors.CredentialRetrievalError) as error:
+            raise KeyServiceForbidden(f"there are no credentials for {self._place}: {error}") from (
+                None
+            )
+        except self._errors.HTTPClientError as error:
+            kind = type(error).__name__
+            raise KeyServiceUnreachable(f"{self._place} cannot be reached: {kind}") from None
+        except self._errors.BotoCoreError as error:
+            raise KeyServiceError(f"{self._place} cannot be used: {error}") from None
+
+    def _refused(self, code: str, said: str, act: str, key: str) -> Exception:
+        what = f"({code}: {said})" if said and said != "None" else f"({code})"
+        if code in _FORBIDDEN:
+            return KeyServiceForbidden(
+                f"{self._place} refuses us: the role needs kms:Encrypt and kms:Decrypt "
+                f"on {key} {what}"
+            )
+        if code in _SEALED:
+            return KeyServiceSealed(f"{self._place} keeps {key} locked {what}")
+        if code in _BROKEN:
+            return KeyFileError(f"holds what {self._place} cannot unwrap with {key} {what}")
+        if code in _AWAY:
+            return KeyServiceUnreachable(f"{self._place} fails {what}")
+        return KeyServiceError(f"{self._place} refused to {act} with {key} {what}")
