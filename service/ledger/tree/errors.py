@@ -1,4 +1,7 @@
-"""What can go wrong with the tree?"""
+"""What can go wrong with the tree?
+
+No text here repeats a number of the caller: one of 5,000 digits would itself be an error.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Peaks:
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
         """Raise `TreeBroken` when these cannot be the peaks of a tree of that size."""
         if not 0 <= size <= MAX_SIZE:
-            raise TreeBroken(f"a tree cannot have {size} leaves")
+            raise TreeBroken("no tree has such a size")
         if len(hashes) != size.bit_count() or any(len(peak) != HASH_BYTES for peak in hashes):
             raise TreeBroken(f"these are not the peaks of a tree of {size} leaves")
         self.size = size

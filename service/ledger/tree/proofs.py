@@ -39,7 +39,7 @@ def inclusion_path(node: NodeSource, idx: int, size: int) -> list[bytes]:
     Raises `OutOfTree` unless 0 <= idx < size.
     """
     if not 0 <= idx < size:
-        raise OutOfTree(f"a tree of {size} leaves has no leaf {idx}")
+        raise OutOfTree("the tree has no leaf of this number")
     path = []
     begin, end = 0, size
     while end - begin > 1:
@@ -59,7 +59,7 @@ def consistency_path(node: NodeSource, first: int, second: int) -> list[bytes]:
     Empty when `first` is 0 or `second`. Raises `OutOfTree` unless 0 <= first <= second.
     """
     if not 0 <= first <= second:
-        raise OutOfTree(f"a tree of {second} leaves has no beginning of {first}")
+        raise OutOfTree("the tree has no beginning of this size")
     if first in (0, second):
         return []
     path = []
@@ -87,7 +87,7 @@ def range_path(
     leaves [last, size), in their order. Raises `OutOfTree` unless 0 <= first <= last <= size.
     """
     if not 0 <= first <= last <= size:
-        raise OutOfTree(f"a tree of {size} leaves has no range [{first}, {last})")
+        raise OutOfTree("the tree has no such range")
     return (
         [node(*place) for place in aligned(0, first)],
         [node(*place) for place in aligned(last, size)],
@@ -101,4 +101,8 @@ def _split(size: int) -> int:
 
 def _range_root(node: NodeSource, begin: int, end: int) -> bytes:
     """Return the root over [begin, end), one of the ranges that RFC 6962 splits a tree into."""
+    size = end - begin
+    if not size & (size - 1):  # all but one or two of a path
+        level = size.bit_length() - 1
+        return node(level, begin >> level)
     return root_of([node(*place) for place in aligned(begin, end)])

@@ -78,7 +78,7 @@ class StoredTree:
 
     async def _check(self, size: int) -> None:
         if not 0 <= size <= (stands := await self.size()):
-            raise OutOfTree(f"the tree has {stands} leaves, not {size}")
+            raise OutOfTree(f"the tree has {stands} leaves, no other number")
 
     async def _proved(self, prove: Callable[[NodeSource], Proof]) -> Proof:
         """Ask once for what the proof needs, then compute it."""
