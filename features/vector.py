@@ -19,17 +19,19 @@ from features.stated import Stated
 
 
 class Facts:
-    """The known facts by name (`values`), and how the model reads them (`row`)."""
+    """The known facts by name (`values`), and how the model reads them (`row`).
 
-    __slots__ = ("_catalog", "_just_seen", "values")
+    `just_seen`: times since the first event of what was never seen before.
+    """
+
+    __slots__ = ("_catalog", "just_seen", "values")
 
     def __init__(
         self, values: dict[str, Value], catalog: Catalog, just_seen: Sequence[str] = ()
     ) -> None:
-        """`just_seen`: times since the first event of what was never seen before."""
         self.values = values
         self._catalog = catalog
-        self._just_seen = just_seen
+        self.just_seen = just_seen
 
     def row(self) -> list[float]:
         """Give the model's inputs in the order of `Catalog.model_features`; NaN where unknown.
@@ -38,7 +40,7 @@ class Facts:
         known.
         """
         row = list(map(float, map(self.values.get, self._catalog.model_features, repeat(nan))))
-        for name in self._just_seen:
+        for name in self.just_seen:
             place = self._catalog.model_places.get(name)
             if place is not None:
                 row[place] = 0.0

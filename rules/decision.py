@@ -117,8 +117,9 @@ class Reason:
 class Decision:
     """What was settled. `score_outcome` is what the score alone asked for.
 
-    `decided_by` lists what brought the outcome about, in order: `rule:<id>`, `score`, and
-    `missing:<gap>` where the policy sets a floor for a gap. It is empty for a plain approval.
+    `decided_by` lists what brought the outcome about, in order: `rule:<id>`, `score`,
+    `missing:<gap>` where the policy sets a floor for a gap, and `list:human_review` where that list
+    made a decline a review. It is empty for a plain approval.
     """
 
     outcome: Outcome

@@ -2,6 +2,7 @@
 
 Precedence, the first that applies: a hard decline; an allow rule; else the most severe of the
 rules that hit, the score's thresholds, and the floor that the policy sets for a missing input.
+Last, a decline of somebody who asked for a human becomes a review (`human_review.py`).
 Invariant: `settle` is pure, total and monotone: a higher score, one more hit of a rule that is
 no allow rule, or one more gap never gives a milder outcome.
 """
@@ -25,6 +26,7 @@ from rules.decision import (
     StepUp,
 )
 from rules.errors import PolicyInvalid
+from rules.human_review import CAP
 from rules.policy_file import read_policy
 
 # A gap of one of these families leaves facts without a value, so it explains unknown rules.
@@ -99,11 +101,15 @@ def settle(
     score: float | None,
     hits: Iterable[RuleHit],
     gaps: Collection[str],
+    *,
+    needs_human: bool = False,
 ) -> Decision:
     """Return the decision without its reason texts.
 
     `hits` are all results of the rule engine; only live ones count. `score` None or not a number
     means that there is no score, which is the gap "model" whether or not the caller lists it.
+    With `needs_human` the outcome is a review at most, and what asked for more stays in
+    `decided_by`, followed by what capped it.
     """
     row = policy.row(event_type)
     missing = set(gaps)
@@ -137,6 +143,8 @@ def settle(
             )
             if outcome is Outcome.CHALLENGE:
                 step_up = _step_up(row, deciding, by_score is outcome or outcome in floors.values())
+    if needs_human and outcome is Outcome.DECLINE:
+        outcome, decided_by = Outcome.REVIEW, (*decided_by, CAP)
     degraded = tuple(sorted(missing.union(_unexplained(failed, missing))))
     return Decision(outcome, (), all_hits, step_up, degraded, by_score, decided_by)
 

@@ -15,6 +15,7 @@ from rules.decision import Decision, HitStatus, Outcome, Reason, ReasonKind
 from rules.diagnostic import Diagnostic
 from rules.document import check_keys, read
 from rules.errors import ReasonsInvalid
+from rules.human_review import CAP, REASON, TEXT_EN, TEXT_ZH
 
 MAX_REASONS = 4
 # Given when an outcome has no other reason to name.
@@ -55,6 +56,8 @@ class Reasons:
     def reason(self, code: str, source: str) -> Reason:
         """Return a reason; a code without a text is shown as itself, for a record must be made."""
         found = self.texts.get(code)
+        if found is None and code == REASON:
+            return Reason(code, TEXT_EN, TEXT_ZH, source)
         return Reason(code, found.en if found else code, found.zh if found else code, source)
 
 
@@ -84,6 +87,8 @@ def reasons_for(
         model = [(code, "model") for code in causes]
     if any(cause.startswith("missing:") for cause in decided):
         policy = [(POLICY_FALLBACK, "policy")]
+    if CAP in decided:
+        policy.insert(0, (REASON, CAP))
     if "score" in decided or policy:
         deciding = deciding[: MAX_REASONS - 2]  # room for what decided beside the rules
     if "score" in decided:

@@ -18,6 +18,7 @@ from features.fields import Value, fields_of
 from features.observe import Asked, ask
 from features.vector import assemble
 from rules.decision import Decision, Reason
+from rules.human_review import needs_human
 from rules.policy import settle
 from rules.reasons import Reasons, reasons_for
 from service.accepted import Accepted
@@ -122,10 +123,14 @@ class Decider:
         if listed:
             at_ms = asked.observation.observed_ms
             facts.values.update(self._lists.facts(listed, tags, at_ms))
+        facts.values.update(self._lists.flags(tags, asked.observation.observed_ms))
         row = facts.row()
         score = _probability(brain, row, event.type, gaps)
         hits = ruling.engine.evaluate(event.type, facts.values, accepted.observed_at)
-        decision = settle(ruling.policy, event.type, score, brain.effective(hits), gaps)
+        decision = settle(
+            ruling.policy, event.type, score, brain.effective(hits), gaps,
+            needs_human=needs_human(facts.values),
+        )  # fmt: skip
         reasons = _reasons(brain, ruling.reasons, decision, row, event.type)
         entry_id = os.urandom(16)
         versions = brain.versions(ruling)

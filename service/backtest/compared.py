@@ -16,6 +16,7 @@ from rules.cel import Language
 from rules.cel_problems import KNOWN
 from rules.decision import Decision, HitStatus, RuleHit
 from rules.engine import Engine
+from rules.human_review import needs_human
 from rules.listed import Listed
 from rules.policy import Policy, settle
 from rules.rule import Rule
@@ -101,14 +102,19 @@ class Compared:
         gaps: Sequence[str],
         at_ms: int,
     ) -> Verdict:
-        """Return what both sides decide; `gaps` are those of the knowledge, not failed rules."""
+        """Return what both sides decide; `gaps` are those of the knowledge, not failed rules.
+
+        Where the facts say that a human was asked for, neither side declines.
+        """
         at = _EPOCH + timedelta(milliseconds=at_ms)
         hits = self._baseline.engine.evaluate(event_type, facts, at)
         own = self._own.evaluate(event_type, facts, at)
         if score is not None and math.isnan(score):
             score = None
+        capped = needs_human(facts)
         key = (
             event_type,
+            capped,
             self._candidate.policy.row(event_type).outcome_of(score),
             self._baseline.policy.row(event_type).outcome_of(score),
             score is None,
@@ -121,10 +127,11 @@ class Compared:
         if verdict is None:
             if len(self._verdicts) >= MOST_VERDICTS:
                 self._verdicts.clear()
-            left = _settled(self._baseline.policy, event_type, score, hits, gaps)
+            left = _settled(self._baseline.policy, event_type, score, hits, gaps, capped)
             right = _settled(
-                self._candidate.policy, event_type, score, self._of_candidate(hits, own), gaps
-            )
+                self._candidate.policy, event_type, score, self._of_candidate(hits, own), gaps,
+                capped,
+            )  # fmt: skip
             place = 4 * left.decision.outcome.severity + right.decision.outcome.severity
             verdict = self._verdicts[key] = Verdict(event_type, left, right, place)
         return verdict
@@ -161,14 +168,15 @@ def _settled(
     score: float | None,
     hits: Sequence[RuleHit],
     gaps: Sequence[str],
+    capped: bool,
 ) -> Side:
-    decision = settle(policy, event_type, score, hits, gaps)
+    decision = settle(policy, event_type, score, hits, gaps, needs_human=capped)
     decisive = set()
     for hit in hits:
         if hit.status is HitStatus.HIT and hit.mode == "live":
             others = [other for other in hits if other is not hit]
-            outcome = settle(policy, event_type, score, others, gaps).outcome
-            if outcome is not decision.outcome:
+            without = settle(policy, event_type, score, others, gaps, needs_human=capped)
+            if without.outcome is not decision.outcome:
                 decisive.add(hit.rule_id)
     return Side(decision, frozenset(decisive))
 

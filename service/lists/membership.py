@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rules.human_review import LISTED as HUMAN_REVIEW
 from rules.listed import Listed
 from service.turns import in_turns
 
@@ -71,6 +72,17 @@ class Lists:
             span = entries.get(tag) if entries and tag is not None else None
             found[one.fact] = span is not None and span[0] <= at_us < span[1]
         return found
+
+    def flags(self, tags: Mapping[str, str], at_ms: int) -> dict[str, bool]:
+        """Return the facts of the reserved list `human_review` that are true, mostly none.
+
+        The service asks about it whatever the rules do. While the lists were never read there are
+        none: nobody is known to be on it.
+        """
+        flagged = [one for one in HUMAN_REVIEW if self._entries.get(one)]
+        if not flagged:
+            return {}
+        return {fact: True for fact, is_on in self.facts(flagged, tags, at_ms).items() if is_on}
 
     @property
     def is_read(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from rules.human_review import HUMAN_REVIEW
 from service.lists.entries import Entity, StatedEntry
 from service.lists.errors import ListExists, ListsFull, UnknownList
 from service.turns import in_parts
@@ -36,6 +37,11 @@ _CLOSE = """
 UPDATE list_entry SET removed_at = $4, removed_by = $5, removal = $6
 WHERE list = $1 AND kind = $2 AND tag = ANY($3::text[]) AND removed_at IS NULL
 RETURNING expires_at IS NULL OR expires_at > $4 AS was_in_force
+"""
+_RESERVE = """
+INSERT INTO list (name, purpose, description, actor)
+VALUES ($1, 'watch', 'People whom no machine alone declines: a decline becomes a review.', 'system')
+ON CONFLICT (name) DO NOTHING
 """
 _ADD = """
 INSERT INTO list_entry (list, kind, tag, reason, owner, expires_at, added_by, added_at)
@@ -126,6 +132,8 @@ async def add_entries(
     Runs within a transaction. Raises `UnknownList`, and `ListsFull` when there would be more than
     `most` entries in force on all lists.
     """
+    if name == HUMAN_REVIEW:
+        await connection.execute(_RESERVE, name)
     at = await _turn(connection, name)
     replaced = 0
     for part in in_parts(entries):

@@ -24,6 +24,7 @@ import orjson
 
 from rules.errors import RulesError
 from rules.files import RuleSetFiles
+from rules.human_review import needs_human
 from rules.policy import settle
 from rules.ruling import Ruling
 from service.brain import marked
@@ -99,8 +100,9 @@ class Shadows:
                 hits = ruling.engine.evaluate(live.event_type, facts, at)
                 marks = marked(hits, self._stopped)
                 decision = settle(
-                    ruling.policy, live.event_type, task["score"], marks, task["gaps"]
-                )
+                    ruling.policy, live.event_type, task["score"], marks, task["gaps"],
+                    needs_human=needs_human(facts),
+                )  # fmt: skip
                 self.tally.add(version, live, decision)
             except Exception:  # whatever a set does, the others are asked
                 log.exception("rule set %s in shadow failed", version[:16])
