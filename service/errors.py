@@ -38,6 +38,18 @@ class UnknownDecision(DecisionError):
     code = "unknown_decision"
 
 
+class DecisionErased(DecisionError):
+    """The person was erased, or the decision is past its retention: nothing is left to read."""
+
+    code = "decision_erased"
+
+
+class DecisionRestricted(DecisionError):
+    """Nobody may read this decision while somebody's request about the person is open."""
+
+    code = "decision_restricted"
+
+
 class TooManyTokens(DecisionError):
     """More tokens for the collector script are asked for than the settings allow."""
 

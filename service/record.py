@@ -1,8 +1,9 @@
 """What does the ledger keep of an event, and under whose key?
 
-The core block holds the answer, the subject block what was known about the person: facts exactly
-as rules and model saw them and pseudonymous tags. No identifier in clear, no free text, no address;
-of the IP only its /24 (/48). From an entry and the versions it names the decision can be computed
+The core block holds the answer but for the caller's `event_id`, the subject block what was known
+about the person: facts exactly as rules and model saw them, pseudonymous tags, and the `event_id`,
+which leads back to the shop's own files. No identifier in clear, no free text, no address; of the IP
+only its /24 (/48). From an entry and the versions it names the decision can be computed
 again.
 """
 
@@ -43,6 +44,8 @@ def learned_of(
     learned: dict[str, Any] = {"tags": tags, "fields": fields, "writes": writes}
     if facts is not None:
         learned["facts"] = facts.values
+        if facts.just_seen:
+            learned["just_seen"] = facts.just_seen
     return learned
 
 
@@ -66,6 +69,7 @@ def draft_of(
         **learned,
         "occurred_at": event.occurred_at,
         "observed_ms": epoch_ms(accepted.observed_at),
+        "event_id": event.event_id,
     }
     if event.network is not None and event.network.ip is not None:
         subject["ip_prefix"] = network_prefix(event.network.ip)
@@ -76,7 +80,7 @@ def draft_of(
         body_hash=accepted.body_tag.encode(),
         observed_at=accepted.observed_at,
         versions={name: version for name, version in versions.items() if version is not None},
-        core=orjson.dumps({"answer": answer}),
+        core=orjson.dumps({"answer": {**answer, "event_id": None}}),
         subject=orjson.dumps(subject),
         subject_tag=None if owner is None else f"{owner}:{tags[owner]}",
         terms=terms,

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from service.errors import RecordUnavailable
+from service.errors import DecisionErased, DecisionRestricted, RecordUnavailable
 from service.idempotency import FirstAnswer
 from service.ledger.errors import LedgerUnavailable
 from service.ledger.reader import FoundEntry, LedgerReader
@@ -24,22 +24,34 @@ class LedgerRecord:
         self._reader = reader
 
     async def first_answer(self, event_tag: str) -> FirstAnswer | None:
-        entry = await _found(self._reader.find_by_event_key(event_tag.encode()))
+        entry = await _found(
+            self._reader.find_by_event_key(
+                event_tag.encode(), with_subject=True, even_restricted=True
+            )
+        )
         if entry is None or entry.body_hash is None:
             return None
-        if entry.core is None:
-            raise RecordUnavailable("the first answer to this event is past its retention")
-        return FirstAnswer(entry.body_hash.decode(), orjson.dumps(entry.core["answer"]))
+        answer = answer_of(entry)
+        if answer is None:
+            raise RecordUnavailable("the first answer to this event cannot be read (any more)")
+        return FirstAnswer(entry.body_hash.decode(), orjson.dumps(answer))
 
     async def decision(self, entry_id: bytes) -> dict[str, Any] | None:
         """Return the answer of a decision, `None` when there is no such decision.
 
-        Raises `RecordUnavailable` when PostgreSQL does not answer in time.
+        Raises `DecisionErased`, `DecisionRestricted`, and `RecordUnavailable` when it cannot be
+        read in time.
         """
-        entry = await _found(self._reader.find_by_entry_id(entry_id))
-        if entry is None or entry.type != "decision" or entry.core is None:
+        entry = await _found(self._reader.find_by_entry_id(entry_id, with_subject=True))
+        if entry is None or entry.type != "decision":
             return None
-        answer: dict[str, Any] = entry.core["answer"]
+        if entry.core is None or entry.subject_state == "erased":
+            raise DecisionErased
+        if entry.subject_state == "restricted":
+            raise DecisionRestricted
+        answer = answer_of(entry)
+        if answer is None:
+            raise RecordUnavailable("the entry waits in the spool")
         return answer
 
     async def ping(self) -> None:
@@ -48,6 +60,21 @@ class LedgerRecord:
             await self._reader.ping()
         except LedgerUnavailable:
             raise RecordUnavailable("PostgreSQL does not answer") from None
+
+
+def answer_of(entry: FoundEntry) -> dict[str, Any] | None:
+    """Return the answer to an event as it was given; None when not all of it can be read.
+
+    Its `event_id` is in the subject block (in entries of early releases in the core block).
+    """
+    if entry.core is None:
+        return None
+    answer: dict[str, Any] = entry.core["answer"]
+    if answer["event_id"] is None:
+        if entry.subject is None:
+            return None
+        answer["event_id"] = entry.subject["event_id"]
+    return answer
 
 
 async def _found(search: Awaitable[FoundEntry | None]) -> FoundEntry | None:

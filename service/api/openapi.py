@@ -186,7 +186,14 @@ DECISION: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: _json("The decision as it was answered.", "ScoreAnswer", _SCORE_EXAMPLE),
-        **problems(*KEY_PROBLEMS, "unknown_decision", "internal_error", "record_unavailable"),
+        **problems(
+            *KEY_PROBLEMS,
+            "unknown_decision",
+            "decision_erased",
+            "decision_restricted",
+            "internal_error",
+            "record_unavailable",
+        ),
     },
     "openapi_extra": {"security": [{"api_key": []}]},
 }

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from features.problems import is_showable_name
 from service.api.problem_kind import ProblemKind
+from service.api.problems_audit_rights import AUDIT_RIGHTS_PROBLEMS
 from service.api.problems_backtests import BACKTEST_PROBLEMS
 from service.api.problems_lists import LIST_PROBLEMS
 from service.api.problems_people import PEOPLE_PROBLEMS
@@ -30,6 +31,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     **BACKTEST_PROBLEMS,
     **LIST_PROBLEMS,
     **PEOPLE_PROBLEMS,
+    **AUDIT_RIGHTS_PROBLEMS,
     "invalid_request": ProblemKind(
         422,
         "The request is not valid",

@@ -150,6 +150,45 @@ class Keyring:
         self._months: dict[tuple[str, str], MonthKey] = {}
         self._by_name: dict[str, bytes] = {}
         self._subjects: OrderedDict[str, SubjectKey] = OrderedDict()
+        self._generations: tuple[int, int] | None = None
+
+    def holds_kek(self, kek_id: bytes) -> bool:
+        """Whether keys that this KEK wrapped can be opened; see `KeyWrapper.holds`."""
+        return self._wrapper.holds(kek_id)
+
+    def follow(self, kek_id: bytes | None, months: int, subjects: int) -> None:
+        """Wrap with this KEK (None: as before), and with fresh keys when their count is another.
+
+        Raises `WrongKek` when the KEK is not held.
+        """
+        if kek_id is not None and kek_id != self._wrapper.kek_id:
+            self._wrapper.use(kek_id)
+            for month in self._months.values():
+                if not month.stored:
+                    month.wrapped = self._wrapper.wrap(month.name, month.key)
+            for one in self._subjects.values():
+                if not one.stored:
+                    name = _subject_key_name(one.key_id, one.subject_tag)
+                    one.wrapped = self._wrapper.wrap(name, one.key)
+        if self._generations is not None:
+            if self._generations[0] != months:
+                self._months.clear()
+            if self._generations[1] != subjects:
+                self._subjects.clear()
+        self._generations = months, subjects
+
+    def rewrapped_month_key(self, name: str, wrapped: bytes) -> bytes:
+        """Return the key under the KEK of the moment. Raises as `KeyWrapper.unwrap`."""
+        return self._rewrapped(name, wrapped)
+
+    def rewrapped_subject_key(self, key_id: bytes, subject_tag: str, wrapped: bytes) -> bytes:
+        """Return the key under the KEK of the moment. Raises as `KeyWrapper.unwrap`."""
+        return self._rewrapped(_subject_key_name(key_id, subject_tag), wrapped)
+
+    def _rewrapped(self, name: str, wrapped: bytes) -> bytes:
+        if kek_id_of(wrapped) == self._wrapper.kek_id:
+            return wrapped
+        return self._wrapper.wrap(name, self._wrapper.unwrap(name, wrapped))
 
     def month_key(self, purpose: str, month: str) -> MonthKey:
         """Return the key to seal with; makes one when the database had none at the last look.

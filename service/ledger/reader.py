@@ -21,7 +21,8 @@ from service.ledger.writer import LedgerWriter
 
 _FIND = """
 SELECT e.entry_id, e.header, e.core, e.event_key, e.body_hash, e.subject,
-       k.key_id, k.subject_tag, k.wrapped
+       k.key_id, k.subject_tag, k.wrapped,
+       $2 AND k.subject_tag IN (SELECT subject_tag FROM restricted_subject) AS restricted
 FROM ledger_entry e
 LEFT JOIN entry_subject s ON $2 AND s.entry_id = e.entry_id
 LEFT JOIN subject_key k ON k.key_id = s.key_id
@@ -37,7 +38,8 @@ class FoundEntry(NamedTuple):
 
     `core` is `None` when its retention is over. `subject` is there only when asked for and
     `subject_state` is `open`; other states: `none` (it never had one), `sealed` (not asked for),
-    `erased` (its key or the block is gone), `spooled` (not in the table yet).
+    `erased` (its key or the block is gone), `restricted` (nobody may read it, see
+    `service/rights`), `spooled` (not in the table yet, and its key is not at hand).
     """
 
     entry_id: bytes
@@ -79,17 +81,23 @@ class LedgerReader:
         return await self._find(_FIND_BY_ENTRY_ID, entry_id, with_subject)
 
     async def find_by_event_key(
-        self, event_key: bytes, *, with_subject: bool = False
+        self, event_key: bytes, *, with_subject: bool = False, even_restricted: bool = False
     ) -> FoundEntry | None:
-        """Return the entry of an event; raises as `find_by_entry_id`."""
-        return await self._find(_FIND_BY_EVENT_KEY, event_key, with_subject)
+        """Return the entry of an event; raises as `find_by_entry_id`.
+
+        `even_restricted` is for answering a repeat of the event as it was answered, to whoever
+        sent it.
+        """
+        return await self._find(_FIND_BY_EVENT_KEY, event_key, with_subject, even_restricted)
 
     async def ping(self) -> None:
         """Ask PostgreSQL for a sign of life; raises `LedgerUnavailable`."""
         await self._fetch("SELECT 1")
 
-    async def _find(self, query: str, value: bytes, with_subject: bool) -> FoundEntry | None:
-        spooled = self._find_spooled(query, value)
+    async def _find(
+        self, query: str, value: bytes, with_subject: bool, even_restricted: bool = False
+    ) -> FoundEntry | None:
+        spooled = self._find_spooled(query, value, with_subject)
         if spooled is not None:
             return spooled
         found = await self._fetch(query, value, with_subject)
@@ -107,6 +115,8 @@ class LedgerReader:
             state = "sealed"
             if found["subject"] is None or (with_subject and found["wrapped"] is None):
                 state = "erased"
+            elif found["restricted"] and not even_restricted:
+                state = "restricted"
             elif with_subject:
                 key = self._ring.open_subject_key(
                     found["key_id"], found["subject_tag"], found["wrapped"]
@@ -115,7 +125,7 @@ class LedgerReader:
                 state = "open"
         return _entry(header, event_key, body_hash, core, subject, state)
 
-    def _find_spooled(self, query: str, value: bytes) -> FoundEntry | None:
+    def _find_spooled(self, query: str, value: bytes, with_subject: bool) -> FoundEntry | None:
         if self._writer is None:
             return None
         if query is _FIND_BY_EVENT_KEY:
@@ -131,7 +141,13 @@ class LedgerReader:
             if key is None
             else _opened(key, self._log, row.entry_id, "core", row.core, row.header)
         )
-        return _entry(header, row.event_key, row.body_hash, core, None, "spooled")
+        subject, state = None, "spooled"
+        subject_key = self._ring.held_subject_key(row.key_id) if with_subject else None
+        if row.subject is not None and subject_key is not None:
+            place = self._log, row.entry_id
+            subject = _opened(subject_key, *place, "subject", row.subject, row.header)
+            state = "open"
+        return _entry(header, row.event_key, row.body_hash, core, subject, state)
 
     async def _month_key(self, name: str) -> bytes:
         held = self._ring.held_month_key(name)

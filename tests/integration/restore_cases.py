@@ -138,7 +138,7 @@ def wrong_answers(
         assert one.core is not None
         assert one.subject is not None
         answer = one.core["answer"]
-        body = parse_event(orjson.dumps(sent[answer["event_id"]]))
+        body = parse_event(orjson.dumps(sent[one.subject["event_id"]]))
         asked = ask(
             catalog.plan(body.type),
             entities_of(body, brain.tagger),

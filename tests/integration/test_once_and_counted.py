@@ -65,8 +65,8 @@ async def test_one_event_fifty_times_at_once(running: tuple[Served, str, Setting
         entry
         for entry in recorded.values()
         if entry.type == "decision"
-        and entry.core is not None
-        and entry.core["answer"]["event_id"] == repeated["event_id"]
+        and entry.subject is not None
+        and entry.subject["event_id"] == repeated["event_id"]
     ]
     assert len(same_event) == 1
     subject = recorded[after.json["decision_id"]].subject
