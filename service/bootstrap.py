@@ -38,8 +38,11 @@ from service.devices import Devices, ValkeyNonces
 from service.evidence.performance_report import PerformanceReport
 from service.evidence.rollout_report import RolloutReport
 from service.gate import Gate
+from service.guards import check_secrets, writer_check
 from service.idempotency import Once
 from service.keys import open_wrapper
+from service.keys.following import CHANNEL as KEYS_CHANGED
+from service.keys.following import KeysFollower
 from service.know import Knowledge
 from service.ledger.keys import Keyring
 from service.ledger.reader import LedgerReader
@@ -114,6 +117,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     assert settings.valkey.url is not None
     assert settings.postgres.url is not None
     dsn = settings.postgres.url
+    check_secrets(settings)
     keys = read_keys(settings)
     budget_seconds = settings.http.budget_ms / 1000
     velocity_seconds = min(settings.valkey.budget_ms, settings.http.budget_ms / 2) / 1000
@@ -124,13 +128,15 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         pool = await stack.enter_async_context(
             asyncpg.create_pool(dsn, min_size=0, max_size=POOL_CONNECTIONS)
         )
-        ring = Keyring(open_wrapper(settings))
+        held = open_wrapper(settings)
+        ring = Keyring(held)
         ledger = await LedgerWriter.start(
             WriterSettings(
                 dsn=dsn,
                 log=settings.ledger.log_name,
                 spool_dir=settings.var / "spool",
                 spool_max_bytes=settings.ledger.spool_max_bytes,
+                check=writer_check(settings),
             ),
             ring,
         )
@@ -185,6 +191,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         await stack.enter_async_context(deployed)
         changes = Changes(dsn)
         changes.follow(RULES_CHANGED, deployed.refresh)
+        changes.follow(KEYS_CHANGED, KeysFollower(ledger, ring, held).refresh)
         await stack.enter_async_context(changes)
         changes.follow(STOPS_DUE, Lapses(actions).refresh)
         changes.follow(LISTS_CHANGED, lists.refresh)

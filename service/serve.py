@@ -21,6 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from service.embedded import EmbeddedServers
+from service.guards import check_secrets
 from service.secrets_files import ensure_keys
 from service.settings import PREFIX, Settings
 
@@ -48,18 +49,21 @@ def serve(
     """Run the service until SIGINT or SIGTERM; return False if its workers could not start.
 
     Brings up the embedded servers that the settings give no URL for, and migrates the database.
-    Raises `ServeError`, `EmbeddedError`, `KeyFileError` and `MigrationError`.
+    Raises `ServeError`, `EmbeddedError`, `KeyFileError`, `MigrationError`, `PlaceholderSecret`, and
+    `SignerRefuses` when the database lacks what was recorded.
     """
     settings = settings.model_copy(update={"var": settings.var.expanduser().resolve()})
     signal.signal(signal.SIGTERM, _leave)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bound(settings.http.host, settings.http.port))
         ensure_keys(settings)
+        check_secrets(settings)
         servers = stack.enter_context(_servers(settings))
         _tell_workers(settings, servers, workers)
-        _migrate(os.environ[f"{PREFIX}POSTGRES__URL"])
+        _migrate(settings, os.environ[f"{PREFIX}POSTGRES__URL"])
         # Loaded this late because uvicorn takes a quarter of a second that errors need not wait.
         from service.supervisor import Supervisor
+        from service.tree_keepers import TreeKeepers
 
         state = settings.var / "run" / "service.json"
         state.unlink(missing_ok=True)
@@ -70,7 +74,10 @@ def serve(
             _write(state, serving)
             on_ready(serving)
 
-        return Supervisor(workers, listener, servers, on_ready=ready).run_until_stopped()
+        keepers = TreeKeepers(_keepers(settings))
+        stack.callback(keepers.stop)
+        supervisor = Supervisor(workers, listener, servers, keepers, on_ready=ready)
+        return supervisor.run_until_stopped()
 
 
 @contextlib.contextmanager
@@ -130,16 +137,35 @@ def _tell_workers(settings: Settings, servers: EmbeddedServers | None, workers: 
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
 
 
-def _migrate(dsn: str) -> None:
+def _migrate(settings: Settings, dsn: str) -> None:
+    """Bring the database up to date, unless it is not the one that was signed."""
     import asyncpg
 
+    from service.guards import check_record
     from service.migrate import migrate
 
+    async def checked() -> None:
+        await migrate(dsn)
+        connection = await asyncpg.connect(dsn)
+        try:
+            await check_record(settings, connection)
+        finally:
+            await connection.close()
+
     try:
-        asyncio.run(migrate(dsn))
+        asyncio.run(checked())
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         text = str(error).strip() or type(error).__name__
         raise ServeError(f"PostgreSQL cannot be used: {text}") from None
+
+
+def _keepers(settings: Settings) -> list[str]:
+    """Return the processes that keep the tree, in the order in which they need one another."""
+    chosen = {
+        "service.sequencer": settings.ledger.sequence,
+        "service.signer": settings.ledger.sign,
+    }
+    return [module for module, runs in chosen.items() if runs]
 
 
 def _url(listener: socket.socket) -> str:

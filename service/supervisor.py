@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from service.embedded import EmbeddedError, EmbeddedServers
+from service.tree_keepers import TreeKeepers
 
 # Requests under way get this long to finish: far above any time budget of one.
 DRAIN_SECONDS = 5
@@ -59,6 +60,7 @@ class Supervisor(Multiprocess):
         workers: int,
         address: socket.socket,
         servers: EmbeddedServers | None,
+        keepers: TreeKeepers,
         *,
         on_ready: Callable[[list[int]], None],
     ) -> None:
@@ -80,6 +82,7 @@ class Supervisor(Multiprocess):
         super().__init__(config, [])
         self._address = address
         self._servers = servers
+        self._keepers = keepers
         self._on_ready = on_ready
         self._is_announced = False
         self._was_ready = False
@@ -105,6 +108,8 @@ class Supervisor(Multiprocess):
                     log.warning("%s had died and runs again", name)
             except (EmbeddedError, OSError) as error:
                 log.warning("%s", error)  # tried again at the next turn
+        for name in self._keepers.revive():
+            log.warning("%s had ended and runs again", name)
         for index, process in enumerate(self.processes):
             if not process.process.is_alive() or self._is_hung(process):
                 self._replace(index, process)

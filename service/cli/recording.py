@@ -19,26 +19,44 @@ Result = TypeVar("Result")
 MACHINE = "machine"
 
 
-def with_actions(settings: Settings, act: Callable[[Actions], Awaitable[Result]]) -> Result:
+def with_actions(
+    settings: Settings, act: Callable[[Actions], Awaitable[Result]], *, guarded: bool = True
+) -> Result:
     """Run `act` with the actions of this machine and return its result.
 
+    `guarded=False`: also on a database that lacks what was signed, to accept that.
     Raises as `with_dsn` does, `LedgerError` and what `act` raises.
     """
     from service.cli.database import with_dsn
 
     async def recorded(dsn: str) -> Result:
         from service.actions import Actions
+        from service.changes import Changes
+        from service.guards import writer_check
         from service.keys import open_wrapper
+        from service.keys.following import CHANNEL, KeysFollower
         from service.ledger.keys import Keyring
         from service.ledger.writer import LedgerWriter, WriterSettings
 
+        held = open_wrapper(settings)
+        ring = Keyring(held)
         writer = await LedgerWriter.start(
             # No spool: the change needs PostgreSQL in any case.
-            WriterSettings(dsn, settings.ledger.log_name, settings.var / "spool", 0),
-            Keyring(open_wrapper(settings)),
+            WriterSettings(
+                dsn,
+                settings.ledger.log_name,
+                settings.var / "spool",
+                0,
+                writer_check(settings) if guarded else None,
+            ),
+            ring,
         )
+        # A command may take hours, and keys may be rotated meanwhile.
+        changes = Changes(dsn)
+        changes.follow(CHANNEL, KeysFollower(writer, ring, held).refresh)
         try:
-            return await act(Actions(dsn, writer))
+            async with changes:
+                return await act(Actions(dsn, writer))
         finally:
             await writer.close()
 

@@ -101,18 +101,19 @@ class SignerFiles:
         finally:
             os.close(descriptor)
 
-    def load(self) -> State | None:
+    def load(self, name: str = STATE) -> State | None:
         """Return the state, `None` when there is none. Raises `SignerBroken` on damage."""
-        with _broken("read", self.state_path):
+        path = self.directory / name
+        with _broken("read", path):
             try:
-                text = self.state_path.read_text(encoding="utf-8")
+                text = path.read_text(encoding="utf-8")
             except FileNotFoundError:
                 return None
         try:
             return _parsed(json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError, NoteInvalid, TreeBroken) as error:
             raise SignerBroken(
-                f"{self.state_path} is damaged ({error}): put back the copy that you keep of it"
+                f"{path} is damaged ({error}): put back the copy that you keep of it"
             ) from None
 
     def save(self, state: State) -> None:

@@ -19,6 +19,7 @@ from features.collector.signs import Seen, contradictions, looks_automated
 from features.collector.tokens import TokenKey, bytes_of, text_of
 from tests.browser.conftest import OpenShop, Visit, fingerprint_in
 from tests.events import event
+from tests.running import TAG_KEY
 
 SHANGHAI = {
     "timezone_id": "Asia/Shanghai",
@@ -33,7 +34,7 @@ PERSON = (
 
 
 def _read(fingerprint: str) -> Reading:
-    return read_fingerprint(fingerprint, TokenKey(b"t" * 32), time.time_ns() // 1_000_000)
+    return read_fingerprint(fingerprint, TokenKey(TAG_KEY), time.time_ns() // 1_000_000)
 
 
 def _components(fingerprint: str) -> Components:

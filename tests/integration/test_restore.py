@@ -24,7 +24,7 @@ from tests.integration.restore_cases import (
     wrong_answers,
     wrong_counters,
 )
-from tests.running import Here, service_here
+from tests.running import KEK, Here, service_here
 
 NEW = {
     "name": "email_payments",
@@ -82,7 +82,7 @@ async def _replays_what_was_counted(settings: Settings, here: Here) -> None:
         for one in await recorded(settings)
     }
     assert settings.postgres.url is not None
-    async with history_of(settings.postgres.url, kek=b"k" * 32) as history:
+    async with history_of(settings.postgres.url, kek=KEK) as history:
         events = await events_of(history)
     assert len(events) == len(counted)
     for event in events:

@@ -25,6 +25,7 @@ from service.history.job import JOB_KEY
 from service.settings import Settings
 from tests.integration.history_cases import entry, store
 from tests.integration.restore_cases import command, environment, run, settings_for
+from tests.running import KEK
 
 EVENTS, PEOPLE = 8_000, 1_500
 NOBODY_COUNTS = 5  # milliseconds: there is no service whose requests would have to settle
@@ -52,7 +53,7 @@ async def test_killed_while_reading_and_while_merging_it_goes_on(
                 versions={"catalog": catalog.version},
             )
         )
-    await store(fresh_postgres_url, drafts, kek=b"k" * 32)
+    await store(fresh_postgres_url, drafts, kek=KEK)
     with redis.Redis.from_url(fresh_valkey_url) as client:
         client.set("ts:{somebody:else}:claim", "stays")
         await asyncio.to_thread(_kill_when, settings, client, lambda job: job["mark"] is not None)
