@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
 import io
 import shutil
 import tempfile
@@ -35,6 +36,9 @@ from tests.people import person_key
 from tests.served import Served, free_port, served, touchstone
 from training.command_train import train_bundle
 
+KEK = hashlib.sha256(b"the key-encryption key of the tests' services").digest()
+TAG_KEY = hashlib.sha256(b"the tag key of the tests' services").digest()
+
 
 @dataclass(frozen=True)
 class Here:
@@ -65,8 +69,8 @@ def settings_on(
         keys={"kek_file": base / "kek.key", "tag_key_file": base / "tag.key"},
         **more,
     )
-    for path, byte in ((settings.kek_path, b"k"), (settings.tag_key_path, b"t")):
-        path.write_bytes(byte * 32)
+    for path, key in ((settings.kek_path, KEK), (settings.tag_key_path, TAG_KEY)):
+        path.write_bytes(key)
         path.chmod(0o600)
     shutil.copytree(_bundles(), settings.var / "bundles")
     return settings
@@ -140,6 +144,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "TOUCHSTONE_CLOCK": settings.clock,
         "TOUCHSTONE_HTTP__BUDGET_MS": str(settings.http.budget_ms),
         "TOUCHSTONE_VALKEY__BUDGET_MS": str(settings.valkey.budget_ms),
+        "TOUCHSTONE_LEDGER__SPOOL_MAX_BYTES": str(settings.ledger.spool_max_bytes),
         "TOUCHSTONE_VALKEY__URL": settings.valkey.url,
         "TOUCHSTONE_POSTGRES__URL": settings.postgres.url,
         "TOUCHSTONE_KEYS__KEK_FILE": str(settings.kek_path),
