@@ -268,6 +268,15 @@ class ListSettings(Group):
     )
 
 
+class ExportSettings(Group):
+    """Packages of the record for auditors."""
+
+    keep_hours: int = Field(
+        24, ge=1, le=720, description="A package that was built is deleted after this time"
+    )
+    processes: int = Field(2, ge=1, le=16, description="Processes that build one package")
+
+
 class GeoSettings(Group):
     """Where IP addresses are and cards come from; `touchstone geo install` gets free tables."""
 

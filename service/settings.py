@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.setting_groups import (
     CollectorSettings,
+    ExportSettings,
     GeoSettings,
     Group,
     HttpSettings,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
+    exports: ExportSettings = Field(default_factory=ExportSettings)
     profiles: ProfileSettings = Field(default_factory=ProfileSettings)
     geo: GeoSettings = Field(default_factory=GeoSettings)
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
