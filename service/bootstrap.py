@@ -54,6 +54,7 @@ from service.live.deployed import CHANNEL as RULES_CHANGED
 from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
+from service.record_watch import RecordWatch
 from service.recorded import LedgerRecord
 from service.rule_sets.examiner import Examiner
 from service.rule_sets.stopping import STOPS_DUE, Lapses
@@ -205,6 +206,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             settings, "service.evidence.rollout_child", RolloutReport, ROLLOUT_SECONDS
         )
         await stack.enter_async_context(rollouts)
+        record_watch = await stack.enter_async_context(RecordWatch(pool, metrics))
         yield Runtime(
             settings=settings,
             changes=changes,
@@ -225,4 +227,5 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             token_key=token_key,
             token_rate=Rate(settings.collector.tokens_per_second),
             metrics=metrics,
+            record_watch=record_watch,
         )

@@ -35,7 +35,7 @@ async def bring_in_spools(
         return
     connection = await connect(dsn, ring)
     try:
-        await drain_leftovers(connection, directory)
+        await drain_leftovers(connection, ring, directory)
     finally:
         await connection.close()
     deadline = asyncio.get_running_loop().time() + wait_seconds

@@ -31,7 +31,8 @@ class HeldKeks:
         self._lock = threading.Lock()
         self._current = slots.open(slots.path)
         self._held = {self._current.kek_id: self._current}
-        self._seen: dict[Path, bytes] = {slots.path: self._mark(slots.path)}
+        # By the digest of a key file's content: what was opened once is not asked for again.
+        self._ids = {self._mark(slots.path): self._current.kek_id}
         self._looked_at = 0.0
         self.look()
         if slots.is_in_clear():
@@ -87,20 +88,21 @@ class HeldKeks:
             for path in (self._slots.path, *self._slots.others()):
                 try:
                     mark = self._mark(path)
-                    if self._seen.get(path) == mark or mark in self._seen.values():
+                    if mark in self._ids:
                         continue
                     kek = self._slots.open(path)
                 except LedgerError as error:
                     log.warning("a key-encryption key cannot be used: %s", error)
                 else:
                     self._held[kek.kek_id] = kek
-                    self._seen[path] = mark
+                    self._ids[mark] = kek.kek_id
 
-    def promote(self, old: bytes) -> bool:
+    def promote(self) -> bool:
         """Make the file of the KEK that wraps the key file; see `KekSlots.promote`."""
-        if self._slots.open(self._slots.path).kek_id == self.kek_id:
-            return True
-        return self._slots.promote(old, self.kek_id)
+        with self._lock:
+            now = self.kek_id
+            in_place = self._ids.get(self._mark(self._slots.path), now)
+            return in_place == now or self._slots.promote(in_place, now)
 
     def _may_look(self) -> bool:
         return time.monotonic() - self._looked_at > LOOK_SECONDS

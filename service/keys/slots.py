@@ -8,6 +8,7 @@ written, whenever a rotation is cut short.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -92,10 +93,12 @@ class KekSlots:
         if not fresh.exists():
             return False
         try:
-            if not kept.exists():
+            # Other processes on this machine do the same: whoever comes second finds it done.
+            with contextlib.suppress(FileExistsError):
                 os.link(self.path, kept)
-                sync_directory(self.path.parent)
-            fresh.replace(self.path)
+            sync_directory(self.path.parent)
+            with contextlib.suppress(FileNotFoundError):
+                fresh.replace(self.path)
             sync_directory(self.path.parent)
         except OSError as error:
             log.warning("%s stays as it is: %s", self.path, error.strerror)

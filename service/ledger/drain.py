@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from service.ledger.agreed import get_ready, read_agreed, take_up
 from service.ledger.errors import LedgerError, SpoolBroken
 from service.ledger.frames import Group, decoded
 from service.ledger.keys import Keyring
 from service.ledger.spool import Damage, Found, Spool, leftover_paths
 from service.ledger.strict import check_durability
-from service.ledger.table import Absorbed, absorb, month_keys_in_use
+from service.ledger.table import Absorbed, absorb
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Drained(NamedTuple):
 
 
 async def connect(dsn: str, ring: Keyring) -> Any:
-    """Return a connection to a durable server that was sealed under our KEK.
+    """Return a connection to a durable server that was sealed under our KEK, to store with.
 
     Raises one of `AWAY`, `NotDurable`, `WrongKek`, `SealBroken` or what asyncpg raises.
     """
@@ -78,12 +79,25 @@ async def connect(dsn: str, ring: Keyring) -> Any:
     try:
         async with at_most(connection, CONNECT_SECONDS):
             await check_durability(connection)
-            for name, wrapped in await month_keys_in_use(connection):
-                ring.learn_month_key(name, wrapped)
+        await _join(connection, ring)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+async def _join(connection: Any, ring: Keyring) -> None:
+    """Seal and wrap as all writers agree, from the connection's first entry on."""
+    async with at_most(connection, CONNECT_SECONDS):
+        agreed = await read_agreed(connection)
+    joined = -1
+    while joined != agreed.epoch:
+        await get_ready(ring, agreed)
+        async with at_most(connection, CONNECT_SECONDS):
+            await take_up(connection, ring, agreed)
+            joined = agreed.epoch
+            # What changed before the session could be seen, nobody waited for it with.
+            agreed = await read_agreed(connection)
 
 
 @asynccontextmanager
@@ -108,11 +122,12 @@ async def at_most(connection: Any, seconds: float) -> AsyncIterator[None]:
 
 
 async def drain(
-    connection: Any, spool: Spool, begin: int | None = None, *, once: bool = False
+    connection: Any, ring: Keyring, spool: Spool, begin: int | None = None, *, once: bool = False
 ) -> tuple[Drained, int]:
     """Absorb every group that is in the spool now; return what was done and where it ended.
 
-    With `once` it ends after the first transaction.
+    With `once` it ends after the first transaction. Keys that were wrapped under an earlier KEK are
+    stored under the one of the moment; raises `WrongKek` when that cannot be.
     """
     drained, end = Drained(), spool.end
     pending = Group([], [], [])
@@ -127,18 +142,24 @@ async def drain(
             pending.subject_keys.extend(group.subject_keys)
             pending.rows.extend(group.rows)
             if len(pending.rows) >= DRAIN_ROWS:
-                drained = drained.plus(await _absorbed(connection, pending))
+                drained = drained.plus(await _absorbed(connection, ring, pending))
                 if once:
                     return drained, piece.end
                 pending = Group([], [], [])
         else:
             drained = _damaged(drained, spool, piece)
     if pending.rows:
-        drained = drained.plus(await _absorbed(connection, pending))
+        drained = drained.plus(await _absorbed(connection, ring, pending))
     return drained, end
 
 
-async def _absorbed(connection: Any, group: Group) -> Absorbed:
+async def _absorbed(connection: Any, ring: Keyring, group: Group) -> Absorbed:
+    group.month_keys[:] = [
+        key._replace(wrapped=ring.rewrapped_month_key(*key)) for key in group.month_keys
+    ]
+    group.subject_keys[:] = [
+        key._replace(wrapped=ring.rewrapped_subject_key(*key)) for key in group.subject_keys
+    ]
     async with at_most(connection, GROUP_SECONDS):
         return await absorb(connection, group)
 
@@ -152,7 +173,7 @@ def _damaged(drained: Drained, spool: Spool, piece: Damage) -> Drained:
     return drained._replace(damaged=drained.damaged + 1)
 
 
-async def drain_leftovers(connection: Any, directory: Path) -> Drained:
+async def drain_leftovers(connection: Any, ring: Keyring, directory: Path) -> Drained:
     """Drain and remove the spools of writers that are no more.
 
     A damaged file gives what can be read of it and is kept under another name. A file that
@@ -169,7 +190,7 @@ async def drain_leftovers(connection: Any, directory: Path) -> Drained:
         if spool is None:
             continue
         try:
-            drained, _ = await drain(connection, spool)
+            drained, _ = await drain(connection, ring, spool)
         except LedgerError:
             log.exception("%s stays: it cannot be drained", path)
             spool.release()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,15 +25,22 @@ LAST_STEP_BYTES = 128 * 1024
 # How long the last step may take, at first and at most: it doubles each time it was too short.
 LAST_STEP_SECONDS = (0.05, 1.0)
 RETRY_SECONDS = (0.05, 2.0)
+# A check reads some hundred rows.
+CHECK_SECONDS = 5.0
 
 
 class WriterSettings(NamedTuple):
-    """Where a writer writes. `spool_max_bytes=0`: no spool."""
+    """Where a writer writes. `spool_max_bytes=0`: no spool.
+
+    `check` is asked about each connection before anything is written to it, and raises when the
+    database may not be written to.
+    """
 
     dsn: str
     log: str
     spool_dir: Path
     spool_max_bytes: int = 64 * 1024 * 1024
+    check: Callable[[Any], Awaitable[None]] | None = None
 
 
 class Recovery:
@@ -75,8 +82,11 @@ class Recovery:
         """Try once; raises what `connect` and `drain` raise, and leaves what was not drained."""
         connection = await connect(self._settings.dsn, self._ring)
         try:
+            if self._settings.check is not None:
+                async with at_most(connection, CHECK_SECONDS):
+                    await self._settings.check(connection)
             self.drained = self.drained.plus(
-                await drain_leftovers(connection, self._settings.spool_dir)
+                await drain_leftovers(connection, self._ring, self._settings.spool_dir)
             )
             place, damaged = await self._drain_most(connection)
             async with self._slot:
@@ -94,9 +104,9 @@ class Recovery:
             if before is not None and left > before / 2:
                 # Callers fill it nearly as fast: one batch in for each transaction out.
                 async with self._slot:
-                    drained, place = await drain(connection, spool, place, once=True)
+                    drained, place = await drain(connection, self._ring, spool, place, once=True)
             else:
-                drained, place = await drain(connection, spool, place)
+                drained, place = await drain(connection, self._ring, spool, place)
             before = left
             self.drained = self.drained.plus(drained)
             damaged += drained.damaged
@@ -108,7 +118,7 @@ class Recovery:
             return
         try:
             async with at_most(connection, self._last_step_seconds):
-                drained, _ = await drain(connection, spool, place)
+                drained, _ = await drain(connection, self._ring, spool, place)
         except AWAY:
             self._last_step_seconds = min(self._last_step_seconds * 2, LAST_STEP_SECONDS[1])
             raise

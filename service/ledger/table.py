@@ -52,7 +52,14 @@ _FIND_IDS = "SELECT entry_id, header FROM ledger_entry WHERE entry_id = ANY($1::
 _FIND_KEYS = "SELECT event_key, entry_id FROM ledger_entry WHERE event_key = ANY($1::bytea[])"
 _MONTH_KEYS_IN_USE = """
 SELECT DISTINCT ON (substring(name FROM '^[^/]+/[^/]+')) name, wrapped FROM ledger_key
+WHERE retired_at IS NULL
 ORDER BY substring(name FROM '^[^/]+/[^/]+'), created_at, name
+"""
+_ERASED_UP_TO = "SELECT max(erased_until) FROM erasure_journal"
+_DESTROYED = "SELECT key_id FROM destroyed_key WHERE key_id = ANY($1::bytea[])"
+_ADD_LATE_KEYS = """
+INSERT INTO late_subject_key (key_id, subject_tag, wrapped)
+SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[]) ON CONFLICT (key_id) DO NOTHING
 """
 _ABSORB_ATTEMPTS = 5
 
@@ -112,15 +119,19 @@ async def absorb(connection: Any, group: Group) -> Absorbed:
         try:
             async with connection.transaction():
                 if rows:
+                    rows = await _without_erased(connection, rows)
+                    keys = await _keys_to_add(connection, group, rows)
                     writers = {row.writer for row in rows}
-                    await insert(connection, rows, group.subject_keys, group.month_keys, writers)
+                    await insert(connection, rows, keys, group.month_keys, writers)
         except asyncpg.UniqueViolationError:
             # Someone stored one of them between the look and the insert: look again.
             if attempt == _ABSORB_ATTEMPTS:
                 raise
             continue
         superseded = sum(
-            1 for row, kept in zip(missing, rows, strict=True) if row.event_key != kept.event_key
+            1
+            for row, kept in zip(missing, rows, strict=True)
+            if row.event_key != kept.event_key and kept.key_id == row.key_id
         )
         return Absorbed(len(rows), len(group.rows) - len(rows), superseded)
     raise AssertionError("unreachable")
@@ -148,6 +159,32 @@ async def month_keys_in_use(connection: Any) -> list[MonthKeyRow]:
         MonthKeyRow(row["name"], row["wrapped"])
         for row in await connection.fetch(_MONTH_KEYS_IN_USE)
     ]
+
+
+async def _without_erased(connection: Any, rows: list[StoredRow]) -> list[StoredRow]:
+    """Return the rows without what was sealed under keys that an erasure destroyed meanwhile."""
+    found = await connection.fetch(_DESTROYED, [row.key_id for row in rows])
+    destroyed = {row["key_id"] for row in found}
+    return [
+        row._replace(subject=None, event_key=None, body_hash=None, key_id=None, terms=())
+        if row.key_id in destroyed
+        else row
+        for row in rows
+    ]
+
+
+async def _keys_to_add(
+    connection: Any, group: Group, rows: Sequence[StoredRow]
+) -> Sequence[SubjectKeyRow]:
+    """Return the subject keys to store; those that may be of erased persons are put aside.
+
+    `service/rights/late.py` looks at them within a second.
+    """
+    erased_up_to = await connection.fetchval(_ERASED_UP_TO) if group.subject_keys else None
+    if erased_up_to is None or min(row.observed for row in rows) > erased_up_to:
+        return group.subject_keys
+    await connection.execute(_ADD_LATE_KEYS, *zip(*group.subject_keys, strict=True))
+    return ()
 
 
 async def _with_free_event_keys(connection: Any, rows: list[StoredRow]) -> list[StoredRow]:

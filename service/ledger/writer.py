@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -127,6 +128,18 @@ class LedgerWriter:
     ) -> StoredRow | None:
         """Return an entry of this writer that waits in the spool."""
         return self._backlog.find(entry_id=entry_id, event_key=event_key)
+
+    async def between_batches(self, act: Callable[[Any], Awaitable[None]]) -> bool:
+        """Run `act` on the connection while nothing is being stored; False: there is none.
+
+        Callers wait meanwhile, so it has to be done in milliseconds. Raises what `act` raises.
+        """
+        async with self._slot:
+            if self._connection is None:
+                return False
+            async with at_most(self._connection, COMMIT_FLOOR_SECONDS * 2):
+                await act(self._connection)
+            return True
 
     async def close(self) -> None:
         """Make durable what is queued, then stop. What is spooled waits for the next start."""
