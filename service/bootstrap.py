@@ -25,6 +25,7 @@ from rules.files import SHIPPED, RuleSetFiles
 from service.access import ApiKeys
 from service.actions import Actions
 from service.audit.blind_index import BlindIndex
+from service.audit.exports.runner import Exports
 from service.backtest.runner import BacktestRunner
 from service.brain import Brain, Parts
 from service.bundle import current_bundle
@@ -198,6 +199,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         changes.follow(LISTS_CHANGED, lists.refresh)
         await lists.first_read(LISTS_SECONDS)
         await stack.enter_async_context(BacktestRunner(settings, actions, changes))
+        exports = await stack.enter_async_context(Exports(settings, actions, changes, held))
         performance = Performance(
             settings, "service.evidence.performance_child", PerformanceReport, PERFORMANCE_SECONDS
         )
@@ -220,6 +222,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ledger=ledger,
             lists=lists,
             performance=performance,
+            exports=exports,
             rollouts=rollouts,
             valkey=valkey,
             completeness=completeness,

@@ -68,6 +68,21 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.tree_size = self._latest("touchstone_tree_size", "Entries placed in the tree.")
+        self.queue_length = self._latest(
+            "touchstone_tree_queue", "Recorded entries that wait for their place in the tree."
+        )
+        self.checkpoint_age = self._latest(
+            "touchstone_checkpoint_age_seconds", "Age of the last signed checkpoint."
+        )
+        self.unsigned_seconds = self._latest(
+            "touchstone_unsigned_seconds",
+            "How long entries have waited for a checkpoint; 0 when all are covered.",
+        )
+        self.signer_refuses = self._latest(
+            "touchstone_signer_refuses",
+            "1 while the signer refuses to sign: the database contradicts what was signed.",
+        )
         self.shadow_done = Counter(
             "touchstone_shadow_decisions",
             "Decisions that the rule sets in shadow were asked about.",
@@ -84,6 +99,10 @@ class Metrics:
             registry=registry,
         )
         self._cells: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
+
+    def _latest(self, name: str, help_text: str) -> Gauge:
+        """Return a gauge of something that all workers see alike."""
+        return Gauge(name, help_text, registry=self._registry, multiprocess_mode="livemostrecent")
 
     def decided(self, event_type: str, decision: Decision, seconds: float) -> None:
         """Count a recorded decision that took `seconds` from acceptance."""

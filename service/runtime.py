@@ -15,6 +15,7 @@ from features.velocity.connect import Connection
 from features.velocity.store import VelocityUnavailable
 from service.access import ApiKeys
 from service.actions import Actions
+from service.audit.exports.runner import Exports
 from service.brain import Brain
 from service.changes import Changes
 from service.completeness import NO_GAP, Completeness
@@ -29,6 +30,7 @@ from service.lists.membership import Lists
 from service.live.deployed import Deployed
 from service.metrics import Metrics
 from service.rate import Rate
+from service.record_watch import RecordWatch
 from service.recorded import LedgerRecord
 from service.rule_sets.examiner import Examiner
 from service.settings import Settings
@@ -65,6 +67,7 @@ class Runtime:
     ledger: LedgerWriter
     lists: Lists
     performance: Performance
+    exports: Exports
     rollouts: Rollouts
     valkey: Connection
     completeness: Completeness
@@ -72,6 +75,7 @@ class Runtime:
     token_key: TokenKey
     token_rate: Rate
     metrics: Metrics
+    record_watch: RecordWatch
 
     @property
     def brain(self) -> Brain:
@@ -81,7 +85,8 @@ class Runtime:
     async def resources(self) -> dict[str, State]:
         """Ping every resource once; takes at most `PING_SECONDS`.
 
-        `ledger` is ok while entries can be made durable, in PostgreSQL or in the spool.
+        `ledger` is ok while entries can be made durable, in PostgreSQL or in the spool; `record`
+        while they are placed and signed in time, which no decision waits for.
         """
         velocity, postgres = await asyncio.gather(
             _pinged(self.valkey.ping(PING_SECONDS)), _pinged(self.record.ping())
@@ -110,6 +115,7 @@ class Runtime:
             "lists": lists,
             "velocity": velocity,
             "ledger": ledger,
+            "record": _record(self.record_watch),
             "model": model,
             "rules": self._rules(),
             "clock": State(
@@ -137,6 +143,11 @@ class Runtime:
     def observe_spool(self) -> None:
         """Bring the spool's gauge up to date."""
         self.metrics.spool_bytes.set(self.ledger.status().spooled_bytes)
+
+
+def _record(watch: RecordWatch) -> State:
+    ok, detail = watch.state()
+    return State(ok=ok, detail=detail)
 
 
 async def _pinged(ping: Awaitable[None]) -> State:
