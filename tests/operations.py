@@ -29,6 +29,7 @@ _GOOD: Mapping[str, str] = {
     "name": "planted",
     "decision": "approve",
     "request_id": "999999",
+    "export_id": "00000000-0000-0000-0000-000000000000",
     "backtest_id": "00000000-0000-0000-0000-000000000000",
     "decision_id": "0" * 32,
 }
