@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -199,6 +200,9 @@ def worker_app() -> Callable[..., Awaitable[None]]:
     if sys.platform == "linux":
         # SIGKILL: what was answered is durable, and the port is free for the next start at once.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None and not supervisor.is_alive():
+            os._exit(1)  # it was killed before the line above: no signal comes for that
     from service.api.app import create_app
 
     app = create_app()
