@@ -110,6 +110,10 @@ class Once:
         finally:
             del self._running[event_tag]
 
+    def forget_answers(self) -> None:
+        """Drop the answers kept for repeats; the ledger has those that may still be given."""
+        self._recent.clear()
+
     async def _claimed(
         self,
         event_tag: str,

@@ -163,6 +163,7 @@ async def _of_ledger(
             superseded=skipped.superseded,
             unreadable=skipped.unreadable,
             expired=skipped.expired,
+            restricted=skipped.restricted,
         )
     finally:
         await reading.close(timeout=5)

@@ -12,6 +12,7 @@ from service.cli.options import Var
 
 if TYPE_CHECKING:
     from service.cli.stores import Stores
+    from service.history.reader import Skipped
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
@@ -40,17 +41,20 @@ def extract(
     settings = load_settings(var)
     span = Span(_ms(since), None if until is None else (_ms(until) or 0) - 1)
 
-    async def act(stores: Stores) -> tuple[int, int, int]:
+    async def act(stores: Stores) -> tuple[int, Skipped]:
         with Bars() as bars:
-            events = await written(stores.history, span, out, bars.read)
-        return events, stores.history.skipped.erased, stores.history.skipped.unreadable
+            return await written(stores.history, span, out, bars.read), stores.history.skipped
 
-    events, erased, unreadable = with_stores(settings, act)
+    events, skipped = with_stores(settings, act)
     typer.echo(f"{events} events are in {out}")
-    if erased:
-        typer.echo(f"{erased} events of erased persons were left out")
-    if unreadable:
-        typer.echo(f"{unreadable} entries cannot be read: `touchstone ledger verify` says more")
+    if skipped.erased:
+        typer.echo(f"{skipped.erased} events of erased persons were left out")
+    if skipped.restricted:
+        typer.echo(f"{skipped.restricted} events of persons with an open request were left out")
+    if skipped.unreadable:
+        typer.echo(
+            f"{skipped.unreadable} entries cannot be read: `touchstone ledger verify` says more"
+        )
     if filled_spools(settings.var / "spool"):
         typer.echo("entries that wait in a spool are not in it")
 

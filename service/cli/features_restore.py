@@ -68,9 +68,12 @@ def _restore(
 ) -> None:
     from features.velocity.history_store import ValkeyVelocityHistory
     from service.cli.stores import with_stores
+    from service.history.reader import LedgerHistory
     from service.history.restore import Restorer
     from service.history.shadows import RestoreError
     from service.history.spools import bring_in_spools
+    from service.rights.journal import Digests
+    from service.secrets_files import read_keys
     from service.settings import load_settings
     from service.store_state import StoreStates
 
@@ -86,8 +89,15 @@ def _restore(
             await bring_in_spools(spools, stores.dsn, stores.ring, wait_seconds=wait_seconds)
 
         with Bars() as bars:
+            history = LedgerHistory(
+                stores.database,
+                stores.ring,
+                settings.ledger.log_name,
+                digests=Digests(read_keys(settings).tag),
+                even_restricted=True,
+            )
             restorer = Restorer(
-                stores.history,
+                history,
                 StoreStates(stores.valkey, timeout_s=5.0),
                 ValkeyVelocityHistory(stores.valkey),
                 stores.catalog,

@@ -20,6 +20,7 @@ from service.history.reader import LedgerHistory
 from service.keys import open_wrapper
 from service.ledger.keys import Keyring
 from service.live.series import counted_catalog
+from service.rights.journal import Digests
 from service.secrets_files import ensure_keys, read_keys
 from service.settings import Settings
 
@@ -86,7 +87,9 @@ async def _run(
                     catalog=await counted_catalog(database, declared),
                     tagger=Tagger(derive_tag_keys(keys.tag)),
                     ring=ring,
-                    history=LedgerHistory(database, ring, settings.ledger.log_name),
+                    history=LedgerHistory(
+                        database, ring, settings.ledger.log_name, digests=Digests(keys.tag)
+                    ),
                 )
             )
         finally:

@@ -131,7 +131,7 @@ async def report(
         is_under_way=period.until is None,
         is_cut=cut is not None,
         decisions=done,
-        unreadable=skipped.erased + skipped.unreadable + skipped.expired,
+        unreadable=skipped.erased + skipped.unreadable + skipped.expired + skipped.restricted,
         without_subject=groups.without_subject,
         others=groups.others,
         currency=settings.shop.base_currency,

@@ -26,6 +26,7 @@ class Job(NamedTuple):
     - `takes_over`: the store was lost, and its life begins with the end of this job.
     - `mark`: how far history is in the shadows; perhaps one chunk further, up to `upto_ms` at most.
     - `is_read`: all history up to `upto_ms`, the cut, is in the shadows; they are being merged.
+    - `erasures`: a number that grows when a person is erased, as it was when the job began.
     - `missed`: events that the counters lacked before that; they have them after it.
     """
 
@@ -43,6 +44,7 @@ class Job(NamedTuple):
     writes: int = 0
     erased: int = 0
     unreadable: int = 0
+    erasures: int = 0
 
     def is_same_work(self, kind: str, catalog: str, series: tuple[str, ...]) -> bool:
         """Whether going on with this job does what is asked for."""

@@ -5,8 +5,8 @@ but for the entries of one second, which are always held together. Invariant: th
 the same order, wherever reading begins.
 
 Entries that wait in the spool of a writer are not in the table, so not in the history: see
-`service/history/spools.py`. Those of erased persons, and entries that a spool brought in for an
-event that another entry answers, are skipped and counted.
+`service/history/spools.py`. Those of erased persons, of persons whose entries nobody may read, and
+entries that a spool brought in for an event that another entry answers, are skipped and counted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from service.history.opened import Opened, Opener, Unusable
 from service.ledger.keys import Keyring
+from service.rights.restrictions import restricted_tags
 
 PAGE_ENTRIES = 2_000
 EVENT_ENTRIES = ("decision", "event")
@@ -55,6 +56,7 @@ class Skipped:
     superseded: int = 0
     unreadable: int = 0
     expired: int = 0
+    restricted: int = 0
 
     def note(self, why: str) -> None:
         setattr(self, why, getattr(self, why) + 1)
@@ -80,10 +82,15 @@ class Span(NamedTuple):
 class OrderedEntries:
     """The entries about events of one log. `connection` is an asyncpg connection of its own."""
 
-    def __init__(self, connection: Any, ring: Keyring, log: str) -> None:
+    def __init__(
+        self, connection: Any, ring: Keyring, log: str, *, even_restricted: bool = False
+    ) -> None:
+        """`even_restricted`: for counters, which go on being kept; nobody sees these events."""
         self._connection = connection
         self._ring = ring
         self._log = log
+        self._even_restricted = even_restricted
+        self._restricted: frozenset[str] = frozenset()
         self._opener: Opener | None = None
         self.skipped = Skipped()
 
@@ -97,6 +104,7 @@ class OrderedEntries:
         opener = Opener(self._ring, self._log, await self._month_keys())
         waiting: list[Opened] = []
         async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            await self._look_at_restrictions()
             async for ids, end_ms in self._seconds(span, types):
                 waiting += await self._opened(opener, ids)
                 waiting.sort(key=_place)
@@ -116,6 +124,7 @@ class OrderedEntries:
         """
         if self._opener is None:
             self._opener = Opener(self._ring, self._log, await self._month_keys())
+        await self._look_at_restrictions()
         keys = [tag.encode() for tag in event_tags]
         rows = await self._connection.fetch(_IDS_OF_EVENTS, keys, list(types))
         return await self._opened(self._opener, [row["entry_id"] for row in rows])
@@ -141,11 +150,18 @@ class OrderedEntries:
         found = []
         for at in range(0, len(ids), PAGE_ENTRIES):
             for row in await self._connection.fetch(_ENTRIES, ids[at : at + PAGE_ENTRIES]):
+                if row["subject_tag"] in self._restricted:
+                    self.skipped.note("restricted")
+                    continue
                 try:
                     found.append(opener.event(row))
                 except Unusable as unusable:
                     self.skipped.note(unusable.why)
         return found
+
+    async def _look_at_restrictions(self) -> None:
+        if not self._even_restricted:
+            self._restricted = await restricted_tags(self._connection)
 
     async def _month_keys(self) -> dict[str, bytes]:
         return {

@@ -13,6 +13,7 @@ from features.history import HistoryEvent
 from service.history.opened import Place
 from service.history.ordered import OrderedEntries, Skipped, Span
 from service.ledger.keys import Keyring
+from service.rights.journal import Digests, Erased, records_since
 
 __all__ = ["LedgerHistory", "Mark", "Page", "Skipped", "Span", "count_entries", "has_events"]
 
@@ -24,6 +25,7 @@ _COUNT = """
 SELECT count(*) FROM ledger_entry
 WHERE type IN ('decision', 'event') AND observed BETWEEN $1 AND $2
 """
+_ERASURES = "SELECT coalesce(max(id), 0) FROM erasure_journal"
 _ANY = "SELECT EXISTS (SELECT 1 FROM ledger_entry WHERE type IN ('decision', 'event'))"
 
 
@@ -48,9 +50,22 @@ class Page(NamedTuple):
 class LedgerHistory:
     """The events of one log. `connection` is an asyncpg connection of its own."""
 
-    def __init__(self, connection: Any, ring: Keyring, log: str) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        ring: Keyring,
+        log: str,
+        *,
+        digests: Digests | None = None,
+        even_restricted: bool = False,
+    ) -> None:
+        """With `digests`, tags of erased persons are left out of the events of others.
+
+        `even_restricted`: see `OrderedEntries`.
+        """
         self._connection = connection
-        self._entries = OrderedEntries(connection, ring, log)
+        self._entries = OrderedEntries(connection, ring, log, even_restricted=even_restricted)
+        self._erased = None if digests is None else Erased(digests)
 
     @property
     def skipped(self) -> Skipped:
@@ -70,6 +85,7 @@ class LedgerHistory:
             since = max(span.since_ms or 0, after.place.observed_ms)
             span = Span(since, span.until_ms)
         mark = after
+        await self._look_at_erasures()
         async for found in self._entries.pages(span):
             events: list[HistoryEvent] = []
             catalogs: list[str | None] = []
@@ -81,10 +97,25 @@ class LedgerHistory:
                 if mark is not None:
                     position = max(position, mark.position + 1)
                 mark = Mark(place, position)
-                events.append(opened.event._replace(position=position))
+                events.append(self._without_erased(opened.event)._replace(position=position))
                 catalogs.append(opened.versions.get("catalog"))
             if events and mark is not None:
                 yield Page(events, catalogs, mark)
+
+    async def erasures(self) -> int:
+        """Return a number that grows with every erasure. Raises what asyncpg raises."""
+        return int(await self._connection.fetchval(_ERASURES))
+
+    async def _look_at_erasures(self) -> None:
+        if self._erased is not None:
+            records, _ = await records_since(self._connection, 0)
+            self._erased.add(records)
+
+    def _without_erased(self, event: HistoryEvent) -> HistoryEvent:
+        """Return the event without entities that were erased since, such as a device it shared."""
+        if not self._erased:
+            return event
+        return event._replace(tags=self._erased.without(event.tags, event.observed_ms))
 
 
 async def has_events(connection: Any) -> bool:

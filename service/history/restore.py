@@ -110,6 +110,7 @@ class Restorer:
         declared = {name: self._declared[name] for name in names}
         if not job.is_read:
             job = await self._shadows.fill(job, declared, budget_ms, settled)
+        await self._check_erasures(job)
         keys = await self._merge(job, declared)
         await self._finish(job, declared)
         return Restored(names, job.events, job.writes, keys, job.erased, job.unreadable)
@@ -131,9 +132,22 @@ class Restorer:
         guard = state.life if state.is_whole and state.life is not None else f"job:{new_id()}"
         if not state.is_whole:
             await self._states.mark(guard)
-        job = Job(kind, self._catalog.version, names, guard, not state.is_whole, now_ms())
+        job = Job(
+            kind, self._catalog.version, names, guard, not state.is_whole, now_ms(),
+            erasures=await self._history.erasures(),
+        )  # fmt: skip
         await save_job(self._states, job)
         return job
+
+    async def _check_erasures(self, job: Job) -> None:
+        """Begin anew when a person was erased meanwhile: the shadows may count what is no more.
+
+        Whoever is erased from here on has the shadows deleted as well.
+        """
+        if await self._history.erasures() != job.erasures:
+            await forget_job(self._states)
+            await self._velocity.drop_shadows()
+            raise RestoreError("a person was erased meanwhile: run it again")
 
     async def _merge(self, job: Job, declared: dict[str, Declared]) -> int:
         """Put every shadow in its place; a search may miss some, so until one finds none."""

@@ -4,10 +4,9 @@
 -- Subject tags are `kind:tag`, keyed pseudonyms. Refusals: TSR01 own request · TSR02 it does not fit
 -- what is · TSR03 not compliance · TSR04 kept for ever · TSR05 there is no such request.
 
--- One request for one person, who may have several tags. `tags` and `event_keys` are there only as
--- long as they are needed. `entry_id`: the ledger entry of the request, whose staff block has the
--- purpose. `erased_until`: what the person did up to then is erased with the rest, so that events
--- under way are.
+-- One request for one person, who may have several tags; these are gone once it is decided.
+-- `entry_id`: the ledger entry of the request, whose staff block has the purpose. `erased_until`:
+-- what was accepted up to the end of this second is erased.
 --   erase     open -> executing -> executed | open -> refused
 --   restrict  open -> lifted
 CREATE TABLE rights_request (
@@ -16,7 +15,6 @@ CREATE TABLE rights_request (
     state        text NOT NULL DEFAULT 'open'
         CHECK (state IN ('open', 'executing', 'executed', 'refused', 'lifted')),
     tags         text[] NOT NULL,
-    event_keys   bytea[] NOT NULL DEFAULT '{}',
     requested_by text NOT NULL REFERENCES person (id),
     requested_at timestamptz NOT NULL DEFAULT now(),
     entry_id     bytea,
@@ -45,7 +43,7 @@ $$;
 
 CREATE FUNCTION rights_requested() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.state <> 'open' OR cardinality(NEW.tags) = 0 OR NEW.event_keys <> '{}' THEN
+    IF NEW.state <> 'open' OR cardinality(NEW.tags) = 0 THEN
         RAISE EXCEPTION 'A request begins open, and names somebody.' USING ERRCODE = 'TSR02';
     END IF;
     IF NOT rights_is_compliance(NEW.requested_by) THEN
@@ -122,12 +120,14 @@ CREATE TABLE late_subject_key (
     wrapped     bytea NOT NULL
 );
 
--- Subject keys that were destroyed. Random numbers, linked to nothing: whoever brings one back, a
--- writer that had it in memory or a copy of the table, stores nothing.
+-- Subject keys that are not used any more, and destroyed a second later, when every worker knows.
+-- Random numbers, linked to nothing: whoever brings one back, a writer that had it in memory or a
+-- copy of the table, stores nothing.
 CREATE TABLE destroyed_key (
-    key_id       bytea PRIMARY KEY CHECK (octet_length(key_id) = 16),
-    destroyed_at timestamptz NOT NULL DEFAULT now()
+    key_id     bytea PRIMARY KEY CHECK (octet_length(key_id) = 16),
+    retired_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX destroyed_key_retired_idx ON destroyed_key (retired_at);
 CREATE FUNCTION rights_stays_destroyed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM destroyed_key WHERE key_id = NEW.key_id) THEN
@@ -144,6 +144,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER rights_request_changed AFTER INSERT OR UPDATE ON rights_request
+    FOR EACH STATEMENT EXECUTE FUNCTION rights_changed();
+CREATE TRIGGER destroyed_key_changed AFTER INSERT ON destroyed_key
     FOR EACH STATEMENT EXECUTE FUNCTION rights_changed();
 CREATE TRIGGER late_subject_key_changed AFTER INSERT ON late_subject_key
     FOR EACH STATEMENT EXECUTE FUNCTION rights_changed();

@@ -98,13 +98,13 @@ class JournalFile:
 
     def add(self, records: Iterable[Record]) -> None:
         """Append records and fsync; raises OSError."""
-        lines = b"".join(b"%s %d\n" % (r.digest.hex().encode(), r.until.timestamp()) for r in records)
+        lines = "".join(f"{row.digest.hex()} {int(row.until.timestamp())}\n" for row in records)
         is_fresh = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             # A line that was cut short by a crash ends here, and is passed over by `read`.
-            os.write(descriptor, (_HEAD if is_fresh else b"\n") + lines)
+            os.write(descriptor, (_HEAD if is_fresh else b"\n") + lines.encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -140,9 +140,7 @@ async def records_since(connection: Any, last_id: int) -> tuple[list[Record], in
 def _record(line: bytes) -> Record | None:
     digest, _, seconds = line.partition(b" ")
     try:
-        record = Record(
-            bytes.fromhex(digest.decode()), datetime.fromtimestamp(int(seconds), UTC)
-        )
+        record = Record(bytes.fromhex(digest.decode()), datetime.fromtimestamp(int(seconds), UTC))
     except (ValueError, OverflowError):
         return None
     return record if len(record.digest) == 32 else None
