@@ -61,9 +61,9 @@ class Client:
         """Post raw bytes."""
         return _answer(await self._http.post(path, content=content, headers=headers))
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
         """Get one path."""
-        return _answer(await self._http.get(path))
+        return _answer(await self._http.get(path, headers=headers))
 
     async def score_all(self, events: list[dict[str, Any]]) -> list[Answer]:
         """Post all events at the same moment."""

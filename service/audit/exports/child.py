@@ -50,7 +50,11 @@ def order_text(settings: Settings, export_id: UUID, directory: Path, key: bytes)
 
 def package_text(package: Package) -> dict[str, Any]:
     """Return a package as it goes through the pipe."""
-    return {**package._asdict(), "manifest": package.manifest.hex()}
+    return {
+        **package._asdict(),
+        "members": [tuple(member) for member in package.members],
+        "manifest": package.manifest.hex(),
+    }
 
 
 def package_of(told: dict[str, Any]) -> Package:
