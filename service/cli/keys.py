@@ -1,4 +1,4 @@
-"""Who may call the API? `touchstone keys create | list | revoke`.
+"""Who may call the API? `touchstone keys create | list | revoke`; for key files: `key_files.py`.
 
 Works on the machine of the service. Whoever may run this can act as anybody, so what is done here
 is in the ledger, with the machine's user.
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.key_files import files, new_file
 from service.cli.limit_options import (
     LIMITS,
     BusinessLines,
@@ -20,7 +21,9 @@ from service.cli.limit_options import (
 )
 from service.cli.options import Var
 
-keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys, and files of keys.", no_args_is_help=True)
+keys_app.command("new-file")(new_file)
+keys_app.command("files")(files)
 
 
 @keys_app.command("create")

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.actions import Actions
+    from service.keys import HeldKeks
+    from service.ledger.keys import Keyring
 
 Result = TypeVar("Result")
 MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What records, and with which keys. `ring` wraps with `held`; the writer shares both."""
+
+    actions: Actions
+    dsn: str
+    ring: Keyring
+    held: HeldKeks
 
 
 def with_actions(
@@ -27,6 +40,17 @@ def with_actions(
     `guarded=False`: also on a database that lacks what was signed, to accept that.
     Raises as `with_dsn` does, `LedgerError` and what `act` raises.
     """
+
+    async def of_actions(recording: Recording) -> Result:
+        return await act(recording.actions)
+
+    return with_recording(settings, of_actions, guarded=guarded)
+
+
+def with_recording(
+    settings: Settings, act: Callable[[Recording], Awaitable[Result]], *, guarded: bool = True
+) -> Result:
+    """Do as `with_actions`, for what handles keys as well."""
     from service.cli.database import with_dsn
 
     async def recorded(dsn: str) -> Result:
@@ -56,7 +80,7 @@ def with_actions(
         changes.follow(CHANNEL, KeysFollower(writer, ring, held).refresh)
         try:
             async with changes:
-                return await act(Actions(dsn, writer))
+                return await act(Recording(Actions(dsn, writer), dsn, ring, held))
         finally:
             await writer.close()
 

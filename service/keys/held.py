@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import threading
 import time
 from pathlib import Path
 
 from service.keys.slots import KekSlots
 from service.ledger.errors import LedgerError, WrongKek
-from service.ledger.keys import kek_id_of
+from service.ledger.keys import KEY_BYTES, FileKek, kek_id_of
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,16 @@ class HeldKeks:
                 else:
                     self._held[kek.kek_id] = kek
                     self._ids[mark] = kek.kek_id
+
+    def add(self) -> tuple[Path, bytes]:
+        """Make another KEK and a file of it; return where it is, and its id.
+
+        May ask the key service. Raises as `KekSlots.add`.
+        """
+        kek = secrets.token_bytes(KEY_BYTES)
+        path = self._slots.add(kek)
+        self.look()
+        return path, FileKek(kek).kek_id
 
     def promote(self) -> bool:
         """Make the file of the KEK that wraps the key file; see `KekSlots.promote`."""
