@@ -7,7 +7,8 @@ line of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,30 +77,53 @@ class ApiClient:
         query: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Return the bytes of an answer. `body`: bytes as they are, anything else as JSON."""
-        parts = urlsplit(self._url)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.netloc, timeout=60)
         asked = urlencode({k: v for k, v in (query or {}).items() if v is not None}, doseq=True)
-        headers = {"Authorization": f"Bearer {self._key}"}
+        headers = {}
         raw: bytes | None = None
         if body is not None:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers["Content-Type"] = content_type
+        with self._asked(method, path + (f"?{asked}" if asked else ""), raw, headers) as response:
+            try:
+                return response.read()
+            except (OSError, HTTPException) as error:
+                raise self._away(error) from None
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[HTTPResponse]:
+        """Give an answer that is read piece by piece; what breaks while reading is an `OSError`."""
+        with self._asked("GET", path, None, headers) as response:
+            yield response
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, raw: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[HTTPResponse]:
+        parts = urlsplit(self._url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.netloc, timeout=60)
         try:
-            connection.request(
-                method, parts.path + path + (f"?{asked}" if asked else ""), raw, headers
-            )
-            response = connection.getresponse()
-            answer = response.read()
-        except (OSError, HTTPException) as error:
-            raise ApiRefused(
-                f"nothing answers at {self._url} ({error}): start `touchstone serve`, or give --url"
-            ) from None
+            try:
+                connection.request(
+                    method,
+                    parts.path + path,
+                    raw,
+                    {"Authorization": f"Bearer {self._key}", **headers},
+                )
+                response = connection.getresponse()
+                refused = response.read() if response.status >= 400 else None
+            except (OSError, HTTPException) as error:
+                raise self._away(error) from None
+            if refused is not None:
+                raise ApiRefused(*_refusal(response, refused))
+            yield response
         finally:
             connection.close()
-        if response.status >= 400:
-            raise ApiRefused(*_refusal(response, answer))
-        return answer
+
+    def _away(self, error: Exception) -> ApiRefused:
+        return ApiRefused(
+            f"nothing answers at {self._url} ({error}): start `touchstone serve`, or give --url"
+        )
 
 
 def path(*parts: str) -> str:
