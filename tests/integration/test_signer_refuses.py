@@ -45,8 +45,8 @@ CONTRADICTIONS: dict[str, tuple[str, type[SignerRefuses]]] = {
         LeafWrong,
     ),
     "a header was changed after it was placed": (
-        "UPDATE ledger_entry SET header = header || ' ' "
-         "WHERE entry_id = (SELECT entry_id FROM ledger_leaf WHERE idx = 6)",
+        "UPDATE ledger_entry e SET header = header || ' ' FROM ledger_leaf l "  # noqa: ISC004
+        "WHERE l.entry_id = e.entry_id AND idx = 6",
         LeafWrong,
     ),
     "a leaf is not its header's hash": (
