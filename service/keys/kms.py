@@ -22,6 +22,7 @@ from service.ledger.keys import FileKek
 from service.setting_groups import KmsSettings
 
 CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 3, 5, 2
+SAID = 200  # characters of the service's own words that an error repeats
 # Bound to what is wrapped, and shown in CloudTrail; no secret.
 _CONTEXT = {"touchstone": "kek"}
 
@@ -90,21 +91,23 @@ class Kms:
         try:
             return call(KeyId=key, EncryptionContext=_CONTEXT, **words)
         except self._errors.ClientError as error:
-            told = error.response.get("Error", {})
-            raise self._refused(str(told.get("Code")), str(told.get("Message")), act, key) from None
+            raise self._refused(error.response, act, key) from None
         except (self._errors.NoCredentialsError, self._errors.CredentialRetrievalError) as error:
             raise KeyServiceForbidden(f"there are no credentials for {self._place}: {error}") from (
                 None
             )
-        except self._errors.HTTPClientError as error:
+        except (self._errors.ConnectionError, self._errors.HTTPClientError) as error:
             kind = type(error).__name__
             raise KeyServiceUnreachable(f"{self._place} cannot be reached: {kind}") from None
         except self._errors.BotoCoreError as error:
             raise KeyServiceError(f"{self._place} cannot be used: {error}") from None
 
-    def _refused(self, code: str, said: str, act: str, key: str) -> Exception:
-        what = f"({code}: {said})" if said and said != "None" else f"({code})"
-        if code in _FORBIDDEN:
+    def _refused(self, answer: Any, act: str, key: str) -> Exception:
+        code = str(answer.get("Error", {}).get("Code"))
+        said = " ".join(str(answer.get("Error", {}).get("Message")).split())[:SAID]
+        what = f"({code}: {said})"
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code in _FORBIDDEN or status in (401, 403):
             return KeyServiceForbidden(
                 f"{self._place} refuses us: the role needs kms:Encrypt and kms:Decrypt "
                 f"on {key} {what}"

@@ -33,7 +33,7 @@ from service.setting_groups import TransitSettings
 ANSWER_SECONDS = 5.0
 ANSWER_BYTES = 64 * 1024
 TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")
-_SAID = 200  # characters of the service's own words that an error repeats
+SAID = 200  # characters of the service's own words that an error repeats
 
 
 class Transit:
@@ -133,4 +133,4 @@ def _said(error: urllib.error.HTTPError) -> str:
         text = "; ".join(str(reason) for reason in reasons)
     except (ValueError, KeyError, TypeError, OSError):
         text = ""
-    return " ".join(text.split())[:_SAID] or "no reason given"
+    return " ".join(text.split())[:SAID] or "no reason given"
