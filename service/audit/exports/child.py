@@ -27,6 +27,7 @@ from service.audit.package.members import Member
 from service.audit.package.request import PackageRequest
 from service.keys import open_wrapper
 from service.ledger.keys import Keyring
+from service.rights.periods import Periods
 from service.settings import Settings
 
 # Decisions come first: the service's workers are at 0.
@@ -83,6 +84,7 @@ def request_of(export: Export, settings: Settings) -> PackageRequest:
         blocks=export.blocks,
         types=export.types,
         earlier=export.earlier,
+        periods=Periods.of(settings),
     )
 
 

@@ -79,10 +79,6 @@ _EXPIRE = "UPDATE export_job SET state = 'expired' WHERE export_id = $1 AND stat
 _HERE = """
 SELECT export_id, attempt FROM export_job WHERE node = $1 AND state IN ('running', 'ready')
 """
-_WITHDRAW = """
-UPDATE export_job SET expires_at = now(), is_cancelled = true WHERE state IN ('running', 'ready')
-AND export_id IN (SELECT id FROM export WHERE 'subject' = ANY (blocks))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +215,6 @@ async def here(connection: Any, node: str) -> set[str]:
     return {directory_name(row["export_id"], row["attempt"]) for row in await connection.fetch(
         _HERE, node
     )}  # fmt: skip
-
-
-async def withdraw_disclosing_subjects(connection: Any) -> int:
-    """End every package that shows facts about persons, within a second; return how many.
-
-    An erasure calls it in its transaction: a package that lies ready is not searched for one
-    person, and can be asked for again.
-    """
-    status: str = await connection.execute(_WITHDRAW)
-    return int(status.rpartition(" ")[2])
 
 
 def directory_name(export_id: UUID, attempt: int) -> str:

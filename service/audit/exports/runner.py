@@ -53,7 +53,7 @@ from service.settings import Settings
 
 COMMAND = ("-m", "service.audit.exports.child")
 BEAT_SECONDS = 0.5
-SWEEP_SECONDS = 15.0
+SWEEP_SECONDS = 2.0
 # A year of a large shop; what takes longer hinders all that wait.
 LONGEST_SECONDS = 6 * 3600.0
 # The result names five members for each 100,000 entries.

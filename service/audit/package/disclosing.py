@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from service.audit.package.request import PackageRequest
@@ -31,7 +32,6 @@ from service.ledger.tree.hashes import leaf_hash
 
 # Persons come back within hours; unwrapping a key again costs 5 µs.
 SUBJECT_KEYS_CACHED = 20_000
-DAY_SECONDS = 86_400
 
 
 class RecordDamaged(LedgerError):
@@ -65,7 +65,7 @@ class Discloser:
     ring: Keyring
     month_keys: Mapping[str, bytes]
     subject_keys: OrderedDict[bytes, bytes]
-    started: int
+    started: datetime
 
     def show(self, row: Any) -> Shown:
         """Return what the package has of an entry. Raises `RecordDamaged` and `WrongKek`."""
@@ -126,8 +126,9 @@ class Discloser:
 
     def _without_key(self, header: Header, block: str) -> str:
         """Return why a block, or its key, is not there any more."""
-        days = self.request.kept_days.get(block)
-        if days is not None and seconds_of(header.time) < self.started - days * DAY_SECONDS:
+        periods = self.request.periods
+        at = datetime.fromtimestamp(seconds_of(header.time), UTC)
+        if periods is not None and periods.is_past(block, header.type, at, self.started):
             return "retention"
         return "erased" if block == "subject" else "key_missing"
 

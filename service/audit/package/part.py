@@ -6,10 +6,10 @@ members of a part say the same entries in the same order, and `PartResult` count
 
 from __future__ import annotations
 
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from service.audit.package.disclosing import Discloser, RecordDamaged
@@ -69,7 +69,7 @@ async def write_part(
         ring=ring,
         month_keys={name: ring.open_month_key(name, key) for name, key in wrapped.items()},
         subject_keys=OrderedDict(),
-        started=int(time.time()),
+        started=datetime.now(UTC),
     )
     result = PartResult(number)
     files = [

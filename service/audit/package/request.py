@@ -7,10 +7,11 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from service.audit.package.verify import BLOCKS
+from service.rights.periods import Periods
 
 # What a role may have disclosed.
 ROLE_BLOCKS: Mapping[str, tuple[str, ...]] = {
@@ -25,7 +26,7 @@ class PackageRequest:
 
     `blocks`: the kinds that are disclosed. `types`: entries of other types have their blocks
     withheld; None: no filter. `earlier`: sizes of older trees to prove consistency from.
-    `kept_days`: how long blocks are kept, to tell `retention` from a key that is missing.
+    `periods`: how long blocks are kept, to tell `retention` from a key that is missing.
     """
 
     export_id: UUID
@@ -39,7 +40,7 @@ class PackageRequest:
     blocks: tuple[str, ...] = ("core",)
     types: tuple[str, ...] | None = None
     earlier: tuple[int, ...] = ()
-    kept_days: Mapping[str, int] = field(default_factory=dict)
+    periods: Periods | None = None
 
     @property
     def may_see(self) -> tuple[str, ...]:
