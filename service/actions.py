@@ -39,7 +39,8 @@ class Action:
     """One action under way. `connection` is an asyncpg connection inside the transaction.
 
     `what` goes into the entry's core block: no personal data, no identifier of a customer in clear;
-    add to it as the action learns more. `who` goes into the staff block.
+    add to it as the action learns more. `who` goes into the staff block. `entry_id` is that of the
+    entry to be, or of the one that says that the action failed.
     """
 
     connection: Any
@@ -57,6 +58,11 @@ class Actions:
         self._dsn = dsn
         self._ledger = ledger
 
+    @property
+    def dsn(self) -> str:
+        """The URL of the database, for work that needs connections of its own."""
+        return self._dsn
+
     @asynccontextmanager
     async def action(self, name: str, who: Mapping[str, Any], **what: Any) -> AsyncIterator[Action]:
         """Open a transaction; when the block ends, record the action and commit.
@@ -68,7 +74,7 @@ class Actions:
         async with self.connection() as connection:
             transaction = connection.transaction()
             await transaction.start()
-            action = Action(connection, name, dict(who), dict(what))
+            action = Action(connection, name, dict(who), dict(what), entry_id=os.urandom(16))
             try:
                 yield action
                 await self._record(action, name)
@@ -83,6 +89,7 @@ class Actions:
                 await transaction.commit()
             except BaseException:
                 action.what = {"failed": name, "entry": action.entry_id.hex()}
+                action.entry_id = os.urandom(16)
                 await self._record(action, "action.failed")
                 raise
 
@@ -100,7 +107,6 @@ class Actions:
                 await connection.close(timeout=1)
 
     async def _record(self, action: Action, kind: str) -> None:
-        action.entry_id = os.urandom(16)
         draft = EntryDraft(
             entry_id=action.entry_id,
             type=kind,

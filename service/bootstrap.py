@@ -57,6 +57,13 @@ from service.metrics import Metrics
 from service.rate import Rate
 from service.record_watch import RecordWatch
 from service.recorded import LedgerRecord
+from service.rights.daily import DailyRetention
+from service.rights.finishing import CHANNEL as RIGHTS_CHANGED
+from service.rights.finishing import Rights
+from service.rights.journal import FILE_NAME as JOURNAL_NAME
+from service.rights.journal import Digests, JournalFile
+from service.rights.parts import RightsParts
+from service.rights.traces import TraceEraser
 from service.rule_sets.examiner import Examiner
 from service.rule_sets.stopping import STOPS_DUE, Lapses
 from service.runtime import Performance, Rollouts, Runtime
@@ -110,15 +117,26 @@ def _profiles(settings: Settings, catalog: Catalog, valkey: Connection) -> Profi
 
 
 @asynccontextmanager
+async def _rights(
+    settings: Settings, changes: Changes, parts: RightsParts
+) -> AsyncIterator[Rights]:
+    """Follow erasures, and delete what is past its time, until the block ends."""
+    rights = Rights(parts)
+    changes.follow(RIGHTS_CHANGED, rights.refresh)
+    async with DailyRetention(settings, parts.actions):
+        yield rights
+
+
+@asynccontextmanager
 async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Build a service on the servers that `settings` name, and take it apart when the block ends.
 
     Both URLs must be set (`touchstone serve` sets those of the embedded servers). `clock` replaces
     the clock that the settings choose.
     """
-    assert settings.valkey.url is not None
-    assert settings.postgres.url is not None
-    dsn = settings.postgres.url
+    dsn, valkey_url = settings.postgres.url, settings.valkey.url
+    assert dsn is not None
+    assert valkey_url is not None
     check_secrets(settings)
     keys = read_keys(settings)
     budget_seconds = settings.http.budget_ms / 1000
@@ -151,7 +169,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             actions,
         )
         brain = await deployed.start(dsn)
-        valkey = connect(settings.valkey.url)
+        valkey = connect(valkey_url)
         stack.push_async_callback(valkey.close)
         completeness = await stack.enter_async_context(Completeness(valkey, brain.catalog, pool))
         api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag))
@@ -163,6 +181,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         token_key = TokenKey(keys.tag)
         lists = Lists()
         shadow = await stack.enter_async_context(ShadowQueue(brain, dsn, lists, metrics))
+        once = Once(ValkeyClaims(valkey, velocity_seconds), record)
         decider = Decider(
             brain=brain,
             knowledge=Knowledge(
@@ -175,7 +194,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             ),
             devices=Devices(token_key, ValkeyNonces(valkey, velocity_seconds / 2)),
             ledger=ledger,
-            once=Once(ValkeyClaims(valkey, velocity_seconds), record),
+            once=once,
             clock=clock or (EventClock() if settings.clock == "event" else SystemClock()),
             budget_seconds=budget_seconds,
             metrics=metrics,
@@ -197,17 +216,37 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         await stack.enter_async_context(changes)
         changes.follow(STOPS_DUE, Lapses(actions).refresh)
         changes.follow(LISTS_CHANGED, lists.refresh)
+        rights = await stack.enter_async_context(
+            _rights(
+                settings,
+                changes,
+                RightsParts(
+                    ring=ring,
+                    log_name=settings.ledger.log_name,
+                    once=once,
+                    actions=actions,
+                    traces=TraceEraser(valkey),
+                    terms=BlindIndex(keys.tag),
+                    digests=Digests(keys.tag),
+                    file=JournalFile(settings.var / JOURNAL_NAME),
+                    catalog=lambda: decider.brain.catalog,
+                ),
+            )
+        )
         await lists.first_read(LISTS_SECONDS)
         await stack.enter_async_context(BacktestRunner(settings, actions, changes))
         exports = await stack.enter_async_context(Exports(settings, actions, changes, held))
-        performance = Performance(
-            settings, "service.evidence.performance_child", PerformanceReport, PERFORMANCE_SECONDS
+        performance = await stack.enter_async_context(
+            Performance(
+                settings,
+                "service.evidence.performance_child",
+                PerformanceReport,
+                PERFORMANCE_SECONDS,
+            )
         )
-        await stack.enter_async_context(performance)
-        rollouts = Rollouts(
-            settings, "service.evidence.rollout_child", RolloutReport, ROLLOUT_SECONDS
+        rollouts = await stack.enter_async_context(
+            Rollouts(settings, "service.evidence.rollout_child", RolloutReport, ROLLOUT_SECONDS)
         )
-        await stack.enter_async_context(rollouts)
         record_watch = await stack.enter_async_context(RecordWatch(pool, metrics))
         yield Runtime(
             settings=settings,
@@ -231,4 +270,5 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             token_rate=Rate(settings.collector.tokens_per_second),
             metrics=metrics,
             record_watch=record_watch,
+            rights=rights,
         )

@@ -32,6 +32,7 @@ from service.metrics import Metrics
 from service.rate import Rate
 from service.record_watch import RecordWatch
 from service.recorded import LedgerRecord
+from service.rights.finishing import Rights
 from service.rule_sets.examiner import Examiner
 from service.settings import Settings
 from service.shadow.queue import ShadowQueue
@@ -76,6 +77,7 @@ class Runtime:
     token_rate: Rate
     metrics: Metrics
     record_watch: RecordWatch
+    rights: Rights
 
     @property
     def brain(self) -> Brain:

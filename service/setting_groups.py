@@ -277,6 +277,41 @@ class ExportSettings(Group):
     processes: int = Field(2, ge=1, le=16, description="Processes that build one package")
 
 
+class RetentionSettings(Group):
+    """How long the record keeps what it knows; headers and checkpoints stay."""
+
+    subject_days: int = Field(
+        180, ge=1, le=3650, description="What was known about persons is deleted after this time"
+    )
+    core_days: int = Field(
+        1095, ge=1, le=7300, description="What was decided, and why, is deleted after this time"
+    )
+    staff_days: int = Field(
+        365, ge=1, le=7300, description="Who looked and worked is deleted after this time"
+    )
+    staff_long_days: int = Field(
+        1095,
+        ge=1,
+        le=7300,
+        description="The same of permissions, exports, rules, lists, labels and persons' rights",
+    )
+    header_days: int = Field(
+        3650, ge=1, description="Headers older than this are reported; they are never deleted"
+    )
+    daily: bool = Field(
+        True, description="Whether the service itself deletes once a day what is past its time"
+    )
+
+    @property
+    def kept_days(self) -> dict[str, int]:
+        """The days after which a block that is missing is past its time, by block."""
+        return {
+            "subject": self.subject_days,
+            "core": self.core_days,
+            "staff": min(self.staff_days, self.staff_long_days),
+        }
+
+
 class GeoSettings(Group):
     """Where IP addresses are and cards come from; `touchstone geo install` gets free tables."""
 

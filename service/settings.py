@@ -28,6 +28,7 @@ from service.setting_groups import (
     ListSettings,
     PostgresSettings,
     ProfileSettings,
+    RetentionSettings,
     RuleSettings,
     ShopSettings,
     TransitSettings,
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     rules: RuleSettings = Field(default_factory=RuleSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     exports: ExportSettings = Field(default_factory=ExportSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     profiles: ProfileSettings = Field(default_factory=ProfileSettings)
     geo: GeoSettings = Field(default_factory=GeoSettings)
     collector: CollectorSettings = Field(default_factory=CollectorSettings)

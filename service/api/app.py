@@ -17,6 +17,9 @@ from starlette.responses import Response
 from features.event import InvalidEvent
 from service.access import AccessDenied
 from service.api import (
+    audit_checkpoints,
+    audit_exports,
+    audit_rights,
     backtests,
     collector,
     decisions,
@@ -58,7 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (
         score, decisions, collector, health, people, lists, labels, performance, rule_sets,
-        rule_lifecycle, rule_stops, backtests, live,
+        rule_lifecycle, rule_stops, backtests, live, audit_checkpoints, audit_exports,
+        audit_rights,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

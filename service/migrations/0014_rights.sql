@@ -17,7 +17,7 @@ CREATE TABLE rights_request (
     tags         text[] NOT NULL,
     requested_by text NOT NULL REFERENCES person (id),
     requested_at timestamptz NOT NULL DEFAULT now(),
-    entry_id     bytea,
+    entry_id     bytea NOT NULL,
     decided_by   text REFERENCES person (id),
     decided_at   timestamptz,
     erased_until timestamptz,
@@ -57,9 +57,8 @@ CREATE TRIGGER rights_request_before BEFORE INSERT ON rights_request
 
 CREATE FUNCTION rights_decided() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.id, NEW.kind, NEW.requested_by, NEW.requested_at) IS DISTINCT FROM
-       (OLD.id, OLD.kind, OLD.requested_by, OLD.requested_at)
-        OR (OLD.entry_id IS NOT NULL AND NEW.entry_id IS DISTINCT FROM OLD.entry_id)
+    IF (NEW.id, NEW.kind, NEW.requested_by, NEW.requested_at, NEW.entry_id) IS DISTINCT FROM
+       (OLD.id, OLD.kind, OLD.requested_by, OLD.requested_at, OLD.entry_id)
         OR (NEW.tags <> OLD.tags AND NEW.tags <> '{}')
     THEN
         RAISE EXCEPTION 'A request stays what it was.' USING ERRCODE = 'TSR04';
@@ -149,3 +148,10 @@ CREATE TRIGGER destroyed_key_changed AFTER INSERT ON destroyed_key
     FOR EACH STATEMENT EXECUTE FUNCTION rights_changed();
 CREATE TRIGGER late_subject_key_changed AFTER INSERT ON late_subject_key
     FOR EACH STATEMENT EXECUTE FUNCTION rights_changed();
+
+-- How far retention came: each kind of block is gone before this time. `run`: the last daily run.
+CREATE TABLE retention_mark (
+    block      text PRIMARY KEY
+        CHECK (block IN ('subject', 'core', 'staff', 'staff_long', 'run')),
+    done_up_to timestamptz NOT NULL
+);

@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from service.audit.blind_index import delete_terms, entries_with, months_between
+from service.audit.blind_index import delete_terms
 from service.rights.erasing import FORGOTTEN_AFTER, Counts, erase, keys_of, retire, sweep, take_turn
-from service.rights.held import PAGE, HeldEntries
+from service.rights.held import HeldEntries
 from service.rights.journal import Erased, records_since
 from service.rights.late import settle_late_keys
+from service.rights.mentions import mentions, terms_of
 from service.rights.parts import RightsParts
 from service.rights.traces import no_traces, traces_of_event, traces_of_tags
 
@@ -52,17 +53,13 @@ _STILL = "SELECT state FROM rights_request WHERE id = $1 FOR UPDATE"
 _DONE = """
 UPDATE rights_request SET state = 'executed', tags = '{}', counts = $2 WHERE id = $1
 """
-_FIRST_ENTRY = """
-SELECT e.observed FROM ledger_leaf l JOIN ledger_entry e ON e.entry_id = l.entry_id
-ORDER BY l.idx LIMIT 1
-"""
 
 
 class Rights:
     """Follows erasures for one worker."""
 
     def __init__(self, parts: RightsParts) -> None:
-        self._parts = parts
+        self.parts = parts
         self._journal_id = 0
         self._erased = Erased(parts.digests)
         self._forgotten: frozenset[bytes] = frozenset()
@@ -77,7 +74,7 @@ class Rights:
         if seen["journal"] > self._journal_id:
             await self._follow_journal(connection)
         if seen["late"]:
-            await settle_late_keys(connection, self._parts, self._erased)
+            await settle_late_keys(connection, self.parts, self._erased)
         if seen["executing"] and await connection.fetchval(_TRY, _FINISHING):
             try:
                 await self._finish(connection)
@@ -90,17 +87,17 @@ class Rights:
     async def _forget(self, connection: Any, since: datetime) -> None:
         retired = frozenset(row["key_id"] for row in await connection.fetch(_RETIRED, since))
         if fresh := retired - self._forgotten:
-            self._parts.ring.forget_subject_keys(fresh)
-            self._parts.once.forget_answers()
+            self.parts.ring.forget_subject_keys(fresh)
+            self.parts.once.forget_answers()
         self._forgotten = retired
 
     async def _follow_journal(self, connection: Any) -> None:
         first = self._journal_id == 0
         records, last = await records_since(connection, self._journal_id)
         self._erased.add(records)
-        known = set(await asyncio.to_thread(self._parts.file.read)) if first else set()
+        known = set(await asyncio.to_thread(self.parts.file.read)) if first else set()
         if missing := [record for record in records if record not in known]:
-            await asyncio.to_thread(self._parts.file.add, missing)
+            await asyncio.to_thread(self.parts.file.add, missing)
         self._journal_id = last
 
     async def _finish(self, connection: Any) -> None:
@@ -117,7 +114,7 @@ class Rights:
 
     async def _end(self, request_id: int, tags: list[str], until: datetime, actor: str) -> None:
         """Erase what was retired, and close the request. Raises `VelocityUnavailable`."""
-        parts = self._parts
+        parts = self.parts
         async with parts.actions.action(
             "subject.erase", {"actor": actor}, request=request_id, step="done"
         ) as action:
@@ -135,36 +132,13 @@ class Rights:
 
     async def _mentions(self, connection: Any, tags: list[str]) -> None:
         """Make others' entries that mention the person impossible to find by the person's tags."""
-        first = await connection.fetchval(_FIRST_ENTRY) or datetime.now(UTC) - timedelta(days=400)
-        months = months_between(min(first, datetime.now(UTC)), datetime.now(UTC))
-        own = set(tags)
-        held = HeldEntries(connection, self._parts.ring, self._parts.log_name)
-        for tag in tags:
-            kind, _, value = tag.partition(":")
-            terms = [t for month in months for t in self._parts.terms.terms({kind: value}, month)]
-            found = await entries_with(connection, terms) if terms else []
-            for at in range(0, len(found), PAGE):
-                await self._forget_mentions(
-                    connection, held, found[at : at + PAGE], own, (kind, value), terms
-                )
-
-    async def _forget_mentions(
-        self,
-        connection: Any,
-        held: HeldEntries,
-        entry_ids: list[bytes],
-        own: set[str],
-        tag: tuple[str, str],
-        terms: list[bytes],
-    ) -> None:
-        kind, value = tag
-        traces, mentioned = no_traces(), []
-        for entry in await held.named(entry_ids):
-            if entry.subject_tag not in own and entry.tags.get(kind) == value:
-                mentioned.append(entry.entry_id)
-                traces.add(traces_of_event(own, entry.subject or {}, None, is_recent=False))
-        await self._parts.traces.erase(traces, ())
-        await delete_terms(connection, mentioned, terms)
+        terms = await terms_of(connection, self.parts, tags)
+        async for page in mentions(connection, self.parts, tags):
+            traces = no_traces()
+            for entry in page:
+                traces.add(traces_of_event(tags, entry.subject or {}, None, is_recent=False))
+            await self.parts.traces.erase(traces, ())
+            await delete_terms(connection, [entry.entry_id for entry in page], terms)
 
     async def _sweep(self, connection: Any) -> None:
         async with connection.transaction():

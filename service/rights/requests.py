@@ -21,7 +21,8 @@ Kind = Literal["erase", "restrict"]
 State = Literal["open", "executing", "executed", "refused", "lifted"]
 
 _ADD = """
-INSERT INTO rights_request (kind, tags, requested_by) VALUES ($1, $2, $3) RETURNING id
+INSERT INTO rights_request (kind, tags, requested_by, entry_id) VALUES ($1, $2, $3, $4)
+RETURNING id
 """
 _QUERY = """
 SELECT * FROM rights_request
@@ -50,7 +51,7 @@ class RightsRequest:
     tags: tuple[str, ...]
     requested_by: str
     requested_at: datetime
-    entry_id: bytes | None
+    entry_id: bytes
     decided_by: str | None
     decided_at: datetime | None
     erased_until: datetime | None
@@ -62,22 +63,16 @@ class RightsRequest:
         return tuple(sorted(tag.partition(":")[0] for tag in self.tags))
 
 
-async def ask(connection: Any, kind: Kind, tags: Sequence[str], actor: str) -> int:
-    """Ask for a person to be restricted or erased; return the request's number.
+async def ask(
+    connection: Any, kind: Kind, tags: Sequence[str], actor: str, entry_id: bytes
+) -> RightsRequest:
+    """Ask for a person to be restricted or erased, which restricts at once; return the request.
 
-    Raises `NotCompliance`.
+    `entry_id`: of the ledger entry that records it, with the purpose. Raises `NotCompliance`.
     """
     with rights_errors():
-        return int(await connection.fetchval(_ADD, kind, sorted(set(tags)), actor))
-
-
-async def note_entry(connection: Any, request_id: int, entry_id: bytes) -> None:
-    """Say which ledger entry recorded the request, once."""
-    await connection.execute(
-        "UPDATE rights_request SET entry_id = $2 WHERE id = $1 AND entry_id IS NULL",
-        request_id,
-        entry_id,
-    )
+        request_id = await connection.fetchval(_ADD, kind, sorted(set(tags)), actor, entry_id)
+    return await rights_request(connection, request_id)
 
 
 async def decide(
@@ -90,6 +85,8 @@ async def decide(
     await _locked(connection, request_id)
     with rights_errors():
         await connection.execute(_DECIDE, request_id, state, actor)
+    # What was kept because of the request may be past its time: look at all days again.
+    await connection.execute("DELETE FROM retention_mark WHERE block = 'subject'")
     return await rights_request(connection, request_id)
 
 
