@@ -23,11 +23,30 @@ def score_answer(
     versions: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """Return the answer to a scored event (`ScoreAnswer`)."""
-    step_up = decision.step_up
+    told = told_of(score, decision, reasons)
     return {
         "decision_id": entry_id.hex(),
         "event_id": accepted.event.event_id,
         "type": accepted.event.type,
+        "outcome": told["outcome"],
+        "score": score,
+        "reasons": told["reasons"],
+        "rule_hits": told["rule_hits"],
+        "step_up": told["step_up"],
+        "versions": versions,
+        "degraded": told["degraded"],
+        "observed_at": accepted.observed_at,
+        "latency_ms": round((monotonic() - accepted.started) * 1000, 3),
+    }
+
+
+def told_of(score: float | None, decision: Decision, reasons: Sequence[Reason]) -> dict[str, Any]:
+    """Return the part of the answer that follows from facts and rules alone.
+
+    It is the same whenever it is computed: `service/audit/replay.py` holds it against the record.
+    """
+    step_up = decision.step_up
+    return {
         "outcome": decision.outcome.value,
         "score": score,
         "reasons": [
@@ -51,10 +70,7 @@ def score_answer(
         "step_up": None
         if step_up is None
         else {"method": step_up.method, "delay_seconds": step_up.delay_seconds},
-        "versions": versions,
         "degraded": list(decision.degraded),
-        "observed_at": accepted.observed_at,
-        "latency_ms": round((monotonic() - accepted.started) * 1000, 3),
     }
 
 

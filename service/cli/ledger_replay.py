@@ -1,0 +1,118 @@
+"""Are recorded decisions the ones that their rules, model and facts give?
+
+`touchstone ledger replay`, on the machine. Invariant: nothing of an entry is shown but its id; that
+it was done is itself on the record.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.options import Var
+
+if TYPE_CHECKING:
+    from service.actions import Actions
+    from service.audit.replay_run import ReplayTally
+
+DIFFERENT, INCOMPLETE = 2, 4
+
+Since = Annotated[
+    datetime | None, typer.Option(help="Decisions from here on; UTC", show_default=False)
+]
+Until = Annotated[datetime | None, typer.Option(help="... up to here", show_default=False)]
+
+
+def replay(
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many, oldest first", show_default=False)
+    ] = None,
+    entry: Annotated[
+        str | None, typer.Option(metavar="ID", help="This decision only", show_default=False)
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Default: 2 if it is worth it")
+    ] = None,
+    var: Var = None,
+) -> None:
+    """Compute decisions again from their entries: outcome, score bits, hits and reasons.
+
+    Exit code: 0 all equal, 2 some differ, 4 some could not be computed.
+    """
+    from datetime import UTC
+
+    from service.audit.replay_run import replay_entry, replay_span
+    from service.cli.recording import on_this_machine, with_actions
+    from service.settings import load_settings
+
+    settings = load_settings(var)
+    entry_id = None if entry is None else _entry_id(entry)
+    begin = None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
+    end = None if until is None else until.replace(tzinfo=until.tzinfo or UTC)
+
+    async def act(actions: Actions) -> ReplayTally:
+        what = {"since": begin, "until": end, "limit": limit, "entry": entry}
+        said = {name: value for name, value in what.items() if value is not None}
+        async with actions.action("audit.replay", on_this_machine(), **said):
+            pass  # what is read is on the record before it is read
+        if entry_id is not None:
+            return await replay_entry(settings, actions.dsn, entry_id)
+        return await replay_span(settings, actions.dsn, begin, end, limit, _shown, processes)
+
+    tally = with_actions(settings, act)
+    for line in lines_of(tally):
+        typer.echo(line)
+    if tally.differing:
+        raise typer.Exit(DIFFERENT)
+    if tally.missing or tally.unread["damaged"] or (entry is not None and not tally.equal):
+        raise typer.Exit(INCOMPLETE)
+
+
+def lines_of(tally: ReplayTally) -> list[str]:
+    """Return what people read of a replay."""
+    computed = tally.equal + tally.differing
+    lines = [f"{tally.equal} of {computed} decisions computed again are equal to the bit."]
+    lines += [f"  differs: {entry} in {', '.join(names)}" for entry, names in tally.different]
+    if tally.differing > len(tally.different):
+        lines.append(f"  ... and {tally.differing - len(tally.different)} more")
+    lines += [f"{count} not computed: {part}." for part, count in sorted(tally.missing.items())]
+    lines += [
+        f"{count} not computed: {_UNREAD[why]}."
+        for why, count in sorted(tally.unread.items())
+        if count
+    ]
+    for code, count in sorted(tally.other_code.items()):
+        lines.append(
+            f"{count} were decided by code {code[:16] or '(not named)'}, not by the code here: "
+            "a difference may be the code's."
+        )
+    if tally.model_failed:
+        lines.append(f"In {tally.model_failed} the model had failed; that was taken as it was.")
+    return lines
+
+
+_UNREAD = {
+    "erased": "the person was erased, or their data are past their retention",
+    "restricted": "the person's data are restricted",
+    "gone": "past their retention",
+    "damaged": "the entry cannot be opened; `touchstone ledger verify` says more",
+    "early": "entries of early releases, without the facts",
+}
+
+
+def _entry_id(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 16:
+        raise typer.BadParameter("an entry id has 32 hexadecimal digits")
+    return found
+
+
+def _shown(done: int, total: int) -> None:
+    typer.echo(f"\r{done} of {total}", nl=done >= total, err=True)
