@@ -29,7 +29,7 @@ from service.settings import Settings, load_settings
 from training.command_train import catalog_of, show_training, train_bundle
 from training.console import bar, messages, results
 from training.demo_state import DemoState, demo_key, demo_people, next_traffic, state_after
-from training.demo_tour import rules_tour
+from training.demo_tour import tour
 from training.labelled import Labelled
 from training.replay.figures import Figures
 from training.replay.labels import LabelSender
@@ -88,8 +88,7 @@ def _show(
     labels = LabelSender(ApiClient(settings, service.url, key))
     _replay(settings, Replay(service.url, key), last, traffic, out, err, labels)
     text = _next_step(service.url, key, settings.var)
-    if people := demo_people(settings):
-        text += rules_tour(people, settings.var)
+    text += tour(demo_people(settings), settings.var)
     out.print(text, soft_wrap=True, highlight=False, markup=False)
     if not wait:
         return True

@@ -28,8 +28,13 @@ FEWEST_EVENTS = 100
 MERCHANTS_SHARE = 0.08
 KEY_NAME = "demo"
 KEY_SCOPES = ("score", "events:write", "decisions:read", "labels:write")
-# Who plays the four eyes: one writes rules, the other approves them.
-PEOPLE = {"ana": ("admin", "analyst"), "bo": ("admin", "approver")}
+# Who plays the four eyes: one writes rules, the other approves them; so with exports of the record.
+PEOPLE = {
+    "ana": ("admin", "analyst"),
+    "bo": ("admin", "approver"),
+    "cy": ("compliance",),
+    "di": ("compliance",),
+}
 
 
 @dataclass(frozen=True, slots=True)

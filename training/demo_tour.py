@@ -1,4 +1,4 @@
-"""What does an analyst try first? The commands from an idea to a live rule, ready to be pasted."""
+"""What does somebody try first? The commands of an analyst and of compliance, ready to be pasted."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def rules_tour(people: Mapping[str, str], var: Path) -> str:
-    """Return the text: keys of the two people, and what each of them does."""
-    touchstone = f"{Path(sys.argv[0])}"
+ANALYSTS, COMPLIANCE = ("ana", "bo"), ("cy", "di")
+
+
+def tour(people: Mapping[str, str], var: Path) -> str:
+    """Return the text: keys of the demo's people, and what those who are there may do."""
+    if not people:
+        return ""
     lines = [
         "",
-        "Change a rule. Two people are needed, so the demo has two:",
+        "What matters takes two people, so the demo has some:",
         "",
         *(f"{person.upper()}={key}" for person, key in people.items()),
         f"export TOUCHSTONE_VAR={var}",
         "",
+    ]
+    touchstone = f"{Path(sys.argv[0])}"
+    if people.keys() >= set(ANALYSTS):
+        lines += _rules(touchstone)
+    if people.keys() >= set(COMPLIANCE):
+        lines += _record(touchstone)
+    return "\n".join(lines)
+
+
+def _rules(touchstone: str) -> list[str]:
+    return [
         "# what the rules did here, judged by what the events were",
         f"{touchstone} rules performance --key $ANA",
         "# ana changes a number and sees what it would have done",
@@ -29,4 +44,19 @@ def rules_tour(people: Mapping[str, str], var: Path) -> str:
         f"{touchstone} rules rollback --key $ANA",
         "",
     ]
-    return "\n".join(lines)
+
+
+def _record(touchstone: str) -> list[str]:
+    return [
+        "# the record: every decision above, and everything these people did",
+        f"{touchstone} ledger status",
+        f"{touchstone} ledger checkpoint --out checkpoint.txt",
+        "# cy asks for it, di approves, and whoever has the file and the public key proves it offline",
+        f'{touchstone} ledger export request --purpose "first look" --key $CY',
+        f"{touchstone} ledger export approve latest --key $DI",
+        f"{touchstone} ledger export fetch latest --out record.tar --key $CY",
+        "tar xf record.tar verify.py",
+        f'{Path(sys.executable)} verify.py record.tar --key "$({touchstone} ledger checkpoint --key)" '
+        "--since checkpoint.txt",
+        "",
+    ]
