@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
+from service.cli.backup import backup, restore
 from service.cli.config import config_app
 from service.cli.discovered import add_command, add_if_there
 from service.cli.features import features_app
@@ -24,6 +25,7 @@ from service.cli.lists import lists_app
 from service.cli.people import people_app
 from service.cli.rules import rules_app
 from service.cli.serve import serve
+from service.cli.subject import subject_app
 
 GROUP = "touchstone.commands"
 FAILED = 1
@@ -58,19 +60,22 @@ def build_app(words: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command("serve")(serve)
+    app.command("backup")(backup)
+    app.command("restore")(restore)
     app.add_typer(keys_app, name="keys")
     app.add_typer(people_app, name="people")
     app.add_typer(rules_app(words), name="rules")
     app.add_typer(lists_app, name="lists")
     app.add_typer(labels_app, name="labels")
     app.add_typer(ledger_app, name="ledger")
+    app.add_typer(subject_app, name="subject")
     app.add_typer(config_app, name="config")
     app.add_typer(geo_app, name="geo")
     app.add_typer(features_app(words), name="features")
     called = next((word for word in words if not word.startswith("-")), None)
     built_in = {
-        "serve", "keys", "people", "rules", "lists", "labels", "ledger", "config", "geo",
-        "features",
+        "serve", "backup", "restore", "keys", "people", "rules", "lists", "labels", "ledger",
+        "config", "geo", "features",
     }  # fmt: skip
     for entry in sorted(importlib.metadata.entry_points(group=GROUP)):
         if called == entry.name:

@@ -69,6 +69,8 @@ BEGIN
     IF OLD.state = 'open' AND NEW.state <> 'open' THEN
         IF OLD.kind = 'erase' AND NEW.state NOT IN ('executing', 'refused') THEN
             RAISE EXCEPTION 'An erasure is executed or refused.' USING ERRCODE = 'TSR02';
+        ELSIF OLD.kind = 'restrict' AND NEW.state <> 'lifted' THEN
+            RAISE EXCEPTION 'A restriction is lifted.' USING ERRCODE = 'TSR02';
         END IF;
         -- Refusing or lifting lets the entries be read again: that too takes two.
         IF NEW.decided_by = OLD.requested_by THEN

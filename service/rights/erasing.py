@@ -131,18 +131,27 @@ async def erase(
     entry_ids = await connection.fetch(
         "SELECT entry_id FROM entry_subject WHERE key_id = ANY($1::bytea[])", key_ids
     )
-    recent = datetime.now(UTC) - timedelta(milliseconds=2 * REPEAT_MS)
+    recent = recent_since()
     for at in range(0, len(entry_ids), 500):
         for entry in await held.named([row["entry_id"] for row in entry_ids[at : at + 500]]):
             event_tag = None if entry.event_key is None else entry.event_key.decode()
             traces.add(
                 traces_of_event(
-                    tags, entry.subject or {}, event_tag, is_recent=entry.observed >= recent
+                    tags,
+                    entry.subject or {},
+                    event_tag,
+                    is_owner=True,
+                    is_recent=entry.observed >= recent,
                 )
             )
     counts = await destroy(connection, key_ids)
     listed = _count(await connection.execute(_LISTED, list(tags), *_columns(tags)))
     return counts._replace(list_entries=listed), traces
+
+
+def recent_since() -> datetime:
+    """Return since when the velocity store may still hold recorded answers."""
+    return datetime.now(UTC) - timedelta(milliseconds=2 * REPEAT_MS)
 
 
 async def destroy(connection: Any, key_ids: Sequence[bytes]) -> Counts:

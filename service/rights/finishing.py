@@ -16,7 +16,16 @@ from typing import Any
 import orjson
 
 from service.audit.blind_index import delete_terms
-from service.rights.erasing import FORGOTTEN_AFTER, Counts, erase, keys_of, retire, sweep, take_turn
+from service.rights.erasing import (
+    FORGOTTEN_AFTER,
+    Counts,
+    erase,
+    keys_of,
+    recent_since,
+    retire,
+    sweep,
+    take_turn,
+)
 from service.rights.held import HeldEntries
 from service.rights.journal import Erased, records_since
 from service.rights.late import settle_late_keys
@@ -134,9 +143,18 @@ class Rights:
         """Make others' entries that mention the person impossible to find by the person's tags."""
         terms = await terms_of(connection, self.parts, tags)
         async for page in mentions(connection, self.parts, tags):
-            traces = no_traces()
+            traces, recent = no_traces(), recent_since()
             for entry in page:
-                traces.add(traces_of_event(tags, entry.subject or {}, None, is_recent=False))
+                event_tag = None if entry.event_key is None else entry.event_key.decode()
+                traces.add(
+                    traces_of_event(
+                        tags,
+                        entry.subject or {},
+                        event_tag,
+                        is_owner=False,
+                        is_recent=entry.observed >= recent,
+                    )
+                )
             await self.parts.traces.erase(traces, ())
             await delete_terms(connection, [entry.entry_id for entry in page], terms)
 

@@ -45,15 +45,21 @@ def no_traces() -> Traces:
 
 
 def traces_of_event(
-    own: Iterable[str], subject: Mapping[str, Any], event_tag: str | None, *, is_recent: bool
+    own: Iterable[str],
+    subject: Mapping[str, Any],
+    event_tag: str | None,
+    *,
+    is_owner: bool,
+    is_recent: bool,
 ) -> Traces:
     """Return what one event left that names one of a person's tags (`kind:tag`).
 
-    `subject` is its subject block. `is_recent`: the store may still hold its recorded answer.
+    `subject` is its subject block. `is_owner`: the event is the person's, otherwise it only
+    mentions them. `is_recent`: the store may still hold its recorded answer.
 
     >>> subject = {"tags": {"user": "u", "device": "d"}, "writes": {"user": {"orders": 1},
     ...            "device": {"users": "u", "orders": 1}}}
-    >>> traces = traces_of_event(["user:u"], subject, None, is_recent=False)
+    >>> traces = traces_of_event(["user:u"], subject, None, is_owner=True, is_recent=False)
     >>> sorted(traces.keys)
     ['ts:{user:u}:orders', 'tsh:{user:u}:orders', 'tsp:{user:u}:orders']
     >>> sorted(traces.members)
@@ -62,30 +68,26 @@ def traces_of_event(
     mine = set(own)
     values = {one.partition(":")[2] for one in mine}
     tags: Mapping[str, str] = subject.get("tags", {})
+    writes: Mapping[str, Mapping[str, Any]] = subject.get("writes", {})
     traces = no_traces()
-    for kind, series in subject.get("writes", {}).items():
+    if event_tag is not None and is_owner:
+        traces.keys.add(f"ts:{{event:{event_tag}}}:claim")
+    for kind in {**tags, **writes}:
         one, _, other = kind.partition("+")
         tag = pair_tag((one, other), tags) if other else tags.get(kind)
         if tag is None:
             continue
-        parts = (f"{part}:{tags.get(part)}" for part in kind.split("+"))
-        if any(part in mine for part in parts):
-            traces.keys.update(
-                f"{prefix}{{{kind}:{tag}}}:{name}" for name in series for prefix in _PREFIXES
-            )
-            continue
-        for name, value in series.items():
-            if value in values:
-                traces.members.add((f"ts:{{{kind}:{tag}}}:{name}", value))
-                traces.members.add((f"tsh:{{{kind}:{tag}}}:{name}", value))
-    if event_tag is not None:
-        traces.keys.add(f"ts:{{event:{event_tag}}}:claim")
-        if is_recent:
-            for kind in (*tags, *subject.get("writes", {})):
-                one, _, other = kind.partition("+")
-                tag = pair_tag((one, other), tags) if other else tags[kind]
-                answer = f"ts:{{{kind}:{tag}}}:r:{event_tag}"
-                traces.keys.update((answer, answer + OUTCOME_SUFFIX))
+        is_mine = any(f"{part}:{tags.get(part)}" in mine for part in kind.split("+"))
+        entity = f"{{{kind}:{tag}}}"
+        if event_tag is not None and is_recent and (is_mine or is_owner):
+            answer = f"ts:{entity}:r:{event_tag}"
+            traces.keys.update((answer, answer + OUTCOME_SUFFIX))
+        for name, value in writes.get(kind, {}).items():
+            if is_mine:
+                traces.keys.update(f"{prefix}{entity}:{name}" for prefix in _PREFIXES)
+            elif value in values:
+                traces.members.add((f"ts:{entity}:{name}", value))
+                traces.members.add((f"tsh:{entity}:{name}", value))
     return traces
 
 
