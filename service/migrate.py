@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,15 +70,36 @@ async def migrate(dsn: str, directory: Path = MIGRATIONS) -> list[str]:
         missing = _missing(files, await _applied(connection))
         for migration in missing:
             async with connection.transaction():
-                await connection.execute(migration.sql)
-                await connection.execute(
-                    "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)",
-                    migration.name,
-                    migration.sha256,
-                )
+                await _apply(connection, migration)
         return [migration.name for migration in missing]
     finally:
         await connection.close()
+
+
+async def make_tables(
+    connection: Any, wanted: Mapping[str, str], directory: Path = MIGRATIONS
+) -> None:
+    """Apply exactly the migrations of another database (name, SHA-256) to an empty one.
+
+    In the caller's transaction. Raises `MigrationError` when one is not among the files as it was
+    there, and what asyncpg raises.
+    """
+    by_name = {migration.name: migration for migration in migrations(directory)}
+    for name, sha256 in wanted.items():
+        if name not in by_name or by_name[name].sha256 != sha256:
+            raise MigrationError(f"this release does not have the {name} that was applied there")
+    await connection.execute(_TABLE)
+    for name in sorted(wanted):
+        await _apply(connection, by_name[name])
+
+
+async def _apply(connection: Any, migration: Migration) -> None:
+    await connection.execute(migration.sql)
+    await connection.execute(
+        "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)",
+        migration.name,
+        migration.sha256,
+    )
 
 
 async def pending(dsn: str, directory: Path = MIGRATIONS) -> list[str]:
