@@ -3,7 +3,7 @@
 
 -- Entries that the sequencer has not placed yet, written with them. No index: rows live for a second.
 CREATE TABLE ledger_queue (entry_id bytea NOT NULL);
-INSERT INTO ledger_queue SELECT entry_id FROM ledger_entry;
+INSERT INTO ledger_queue SELECT entry_id FROM ledger_entry ORDER BY observed, writer, seq;
 -- The sequencer vacuums it itself under load; this is for what it leaves.
 ALTER TABLE ledger_queue SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,

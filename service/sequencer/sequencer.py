@@ -1,12 +1,9 @@
 """In which order do entries stand in the tree, and who says so?
 
 One sequencer leads: it holds an advisory lock, and its term stands in `ledger_tree`. Each round is
-one transaction that first locks that row under its term, takes what is queued, reads the stored
-headers back and adds them. Invariants: the tree only grows, by one leader at a time (a leader that
-was replaced finds another term and changes nothing). Each writer's numbers ascend along the tree.
-
-The latter holds because a round places everything that its snapshot shows in the queue, and a
-writer (or the drain of its spool) commits a number only after all lower ones.
+one transaction that first locks that row under its term, then takes what is queued, reads the
+stored headers back and adds them (`rounds.py`). Invariant: the tree only grows, by one leader at a
+time; a leader that was replaced finds another term and changes nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +15,14 @@ from typing import Any
 
 import asyncpg
 
-from service.ledger.drain import CONNECT_SECONDS
 from service.ledger.strict import check_durability
 from service.ledger.tree.errors import TreeBroken
 from service.ledger.tree.peaks import Peaks
 from service.ledger.tree.proofs import aligned
 from service.ledger.tree.stored import StoredTree
 from service.sequencer.errors import ForeignTree, NotLeader
-from service.sequencer.rounds import Round, take
-from service.sequencer.session import CHORES_SECONDS, LOCK, SESSION
+from service.sequencer.rounds import ROUND_ROWS, Round, take
+from service.sequencer.session import CHORES_SECONDS, LOCK, opened
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +48,7 @@ class Sequencer:
     def __init__(self, connection: Any, term: int, peaks: Peaks) -> None:
         self._connection = connection
         self._peaks = peaks
+        self._last_placed: dict[bytes, int] = {}
         self._unvacuumed = 0
         self.term = term
         # Entries that were in the queue and nowhere else: deleted before they were placed.
@@ -65,7 +62,7 @@ class Sequencer:
         `TreeBroken` when its peaks are not those of its leaves, `NotDurable`, and what asyncpg
         raises.
         """
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=SESSION)
+        connection = await opened(dsn)
         try:
             term, peaks = await _taken_over(connection, log_name)
         except BaseException:
@@ -79,34 +76,26 @@ class Sequencer:
         return self._peaks.size
 
     async def integrate(self) -> int:
-        """Place what is queued, in one transaction; return how many entries were placed.
+        """Place what is queued, one transaction a round; return how many entries were placed.
 
-        Raises `NotLeader` when another sequencer took over, `TreeBroken` when somebody else changed
-        the tree, and what asyncpg raises. After any of these only `close` makes sense: whether the
-        round was committed is then not known to this object.
+        A long queue takes several calls; 0 says that nothing waits. Raises `NotLeader` when another
+        sequencer took over, `TreeBroken` when somebody else changed the tree, and what asyncpg
+        raises. After any of these only `close` makes sense: whether the round was committed is then
+        not known to this object.
         """
-        if not await self._connection.fetchval(_WAITS):
-            return 0
-        try:
-            async with self._connection.transaction(isolation="repeatable_read"):
-                done = await self._round()
-        except asyncpg.SerializationError:
-            # The row or the queue changed under the snapshot. A look at the row says what it means.
-            await self._check_still_leads()
-            return 0
-        self._peaks = done.peaks
-        self._say_what_was_odd(done)
-        self._unvacuumed += done.taken
-        if self._unvacuumed >= VACUUM_ROWS:
-            await self._connection.execute(_VACUUM, timeout=CHORES_SECONDS)
-            self._unvacuumed = 0
-        return done.placed
+        placed = 0
+        while await self._connection.fetchval(_WAITS):
+            done = await self._round()
+            placed += done.placed
+            if placed or not done.is_full:
+                break
+        return placed
 
     async def run(self) -> None:
-        """Integrate for ever, twice a second; raises as `integrate`."""
+        """Integrate for ever, twice a second or without a pause; raises as `integrate`."""
         while True:
-            await self.integrate()
-            await asyncio.sleep(POLL_SECONDS)
+            if await self.integrate() < ROUND_ROWS:
+                await asyncio.sleep(POLL_SECONDS)
 
     async def close(self) -> None:
         """Lead no longer."""
@@ -115,13 +104,21 @@ class Sequencer:
         self._connection.terminate()
 
     async def _round(self) -> Round:
-        await self._check_still_leads()
-        done = await take(self._connection, self._peaks)
-        grown = await self._connection.execute(
-            _GROW, self.term, self._peaks.size, done.peaks.size, done.peaks.to_bytes()
-        )
-        if grown != "UPDATE 1":
-            raise NotLeader("the tree has another term or size")
+        async with self._connection.transaction():
+            await self._check_still_leads()
+            done = await take(self._connection, self._peaks, self._last_placed)
+            grown = await self._connection.execute(
+                _GROW, self.term, self._peaks.size, done.peaks.size, done.peaks.to_bytes()
+            )
+            if grown != "UPDATE 1":
+                raise NotLeader("the tree has another term or size")
+        self._peaks = done.peaks
+        self._last_placed.update(done.last_placed)
+        self._say_what_was_odd(done)
+        self._unvacuumed += done.taken
+        if self._unvacuumed >= VACUUM_ROWS:
+            await self._connection.execute(_VACUUM, timeout=CHORES_SECONDS)
+            self._unvacuumed = 0
         return done
 
     async def _check_still_leads(self) -> None:
@@ -134,8 +131,10 @@ class Sequencer:
     def _say_what_was_odd(self, done: Round) -> None:
         for entry_id in done.lost:
             log.error("entry %s was deleted before it was placed in the tree", entry_id.hex())
-        for entry_id in done.again:
-            log.warning("entry %s was queued again and stands in the tree", entry_id.hex())
+        for writer, first, last in done.holes:
+            log.error("numbers %d to %d of writer %s are missing", first, last, writer.hex())
+        for entry_id in done.late:
+            log.error("entry %s was placed behind one with a higher number", entry_id.hex())
         self.lost += len(done.lost)
 
 

@@ -8,6 +8,7 @@ was alive after all costs a hand-over, never a fork: the tree is fenced by its t
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import asyncpg
@@ -23,16 +24,19 @@ HUNG_SECONDS = 5.0
 CHORES_SECONDS = 60.0
 
 SESSION = {
-    "application_name": NAME,
     "jit": "off",
-    # The queue is nearly always far smaller than the last statistics say: a plan that reads all
-    # entries to hash them would take seconds for a round of milliseconds.
+    # The queue is nearly always far smaller than the last statistics say, and the entries far more
+    # than when the statement was planned: a plan that reads all of them would take seconds for a
+    # round of milliseconds. What is left are look-ups by key.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_seqscan": "off",
     # A leader's machine that vanished: its lock is free after 15 s, whoever stands by.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
+    # A leader that died while the server sorted for it.
+    "client_connection_check_interval": "1s",
 }
 
 # The server works for the leader while the state is `active`, unless it waits for the leader to
@@ -46,6 +50,14 @@ WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
   AND activity.state_change < clock_timestamp() - make_interval(secs => $2)
   AND (activity.state <> 'active' OR activity.wait_event_type = 'Client')
 """
+
+
+async def opened(dsn: str) -> Any:
+    """Return a connection to lead with, named after this process; raises what asyncpg raises."""
+    name = f"{NAME} {os.getpid()}"
+    return await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": name, **SESSION}
+    )
 
 
 async def end_hung_leader(dsn: str, hung_seconds: float = HUNG_SECONDS) -> bool:

@@ -18,6 +18,7 @@ PROOFS: dict[str, str] = {
     "kills": "P1: nothing answered is lost when the service or PostgreSQL is killed",
     "leaks": "P5: no planted personal value is found in clear",
     "drill": "a restored backup lacks nothing that was backed up; rollbacks and erasures are seen",
+    "sequencers": "leaders killed, frozen and cut off: the tree has no fork, no gap, no repeat",
 }
 RUN = "import sys; from tests.soak.{name} import main; sys.exit(main(sys.argv[1:]))"
 

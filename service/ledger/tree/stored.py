@@ -77,8 +77,8 @@ class StoredTree:
         return await self._proved(lambda node: range_path(node, first, last, size))
 
     async def _check(self, size: int) -> None:
-        if not 0 <= size <= (stands := await self.size()):
-            raise OutOfTree(f"the tree has {stands} leaves, no other number")
+        if not 0 <= size <= await self.size():
+            raise OutOfTree("the tree never had this number of leaves, or does not have it yet")
 
     async def _proved(self, prove: Callable[[NodeSource], Proof]) -> Proof:
         """Ask once for what the proof needs, then compute it."""
