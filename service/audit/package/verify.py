@@ -1,9 +1,8 @@
 """Is this package of a Touchstone ledger genuine and complete? One file, nobody is asked.
 
 `python3 verify.py PACKAGE.tar --key VKEY|FILE [--since FILE] [--witness VKEY] [--language zh]`
-needs Python 3.11 and `cryptography`. Exit code: 0 proven, 2 invalid, 3 gap, 4 incomplete,
-5 untrusted key, 64 wrongly called. The builder of packages uses the format's functions below.
-Invariant: nothing is said to be proven unless every byte of the package was accounted for.
+needs Python 3.11 and `cryptography`. Exit: 0 proven, 2 invalid, 3 gap, 4 incomplete, 5 untrusted
+key, 64 wrongly called. Invariant: nothing counts as proven unless every byte was accounted for.
 """
 
 # ruff: noqa: UP014 -- tuples on few lines: the file has 500 at most
@@ -165,40 +164,41 @@ def open_block(header: Header, block: str, secret: bytes, sealed: bytes) -> Open
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _SEVERITIES = {"approve": 1, "challenge": 2, "review": 3, "decline": 4}
-_UNSAFE = re.compile(r"^\W|[^\w. :/@-]")
+_FORMULA = re.compile(r"([=+\-@\uff1d\uff0b\uff0d\uff20](?<![\w ].))")
 _OCSF = '"product":{"name":"Touchstone","vendor_name":"Touchstone"},"version":"1.5.0"'
 
 
 def views(entry: Entry, values: Mapping[str, dict[str, Any]]) -> tuple[bytes, bytes, bytes]:
-    """Return an entry's JSON line, CSV row (a file begins with `CSV_HEAD`) and OCSF event.
-
-    No CSV cell needs quotes or is a formula. `values`: the parsed contents of `entry.opened`.
-    """
+    """Return an entry's JSON line, CSV row (after `CSV_HEAD`, never a formula) and OCSF event."""
     idx, exact, header, opened, withheld = entry
     uid, kind, answer = header.entry, header.type, values.get("core", {}).get("answer")
     told = answer if isinstance(answer, dict) else {}
-    outcome, who = _texts([told.get("outcome")]), _texts([values.get("staff", {}).get("actor")])
+    outcome, who = "".join(_texts([told.get("outcome")])), values.get("staff", {}).get("actor")
     reasons, rules = _texts(told.get("reasons"), "code"), _texts(told.get("rule_hits"), "rule_id")
     score = told.get("score") if type(told.get("score")) is float else None
-    lists = (outcome, reasons, rules, _texts(told.get("degraded")), who)
-    first, *cells = [_UNSAFE.sub("_", " ".join(texts)) for texts in lists]
+    lists = ([outcome], reasons, rules, _texts(told.get("degraded")), _texts([who]))
+    cells = [_FORMULA.sub(r"'\1", " ".join(one).strip().replace('"', '""')) for one in lists]
     cells += ["opened" if block in opened else withheld.get(block, "") for block in BLOCKS]
-    cells += [header.versions.get("rules", ""), header.versions.get("bundle", "")]
-    csv = f"{idx},{header.time},{kind},{uid},{header.writer},{header.seq},{first},"
-    csv += f"{'' if score is None else score!r},{','.join(cells)}\r\n"
-    told = {"outcome": first, "reasons": reasons, "rules": rules, "score": score, "actor": who}
-    # OCSF: a decision is a Detection Finding (2004), all else a Base Event (0).
-    ids, severity = f'"activity_id":99,"activity_name":"{kind}","category_uid":0,"class_uid":0', 1
+    csv = f'{idx},{header.time},{kind},{uid},{header.writer},{header.seq},"{cells[0]}",'
+    csv += ("" if score is None else repr(score)) + ',"' + '","'.join(cells[1:])
+    csv += f'",{header.versions.get("rules", "")},{header.versions.get("bundle", "")}\r\n'
+    told = {"outcome": outcome, "reasons": reasons, "rules": rules, "score": score, "actor": who}
+    # OCSF: a decision is a Detection Finding, what people do Entity Management, else a Base Event.
+    number, activity, severity = 3004, 99, 1
+    what = f'"entity":{{"name":"{kind}","uid":"{uid}"}}'
     if kind == "decision":
-        ids = f'"activity_id":1,"category_uid":2,"class_uid":2004,"finding_info":{{"uid":"{uid}"}}'
-        severity = _SEVERITIES.get(first, 0)
-    ocsf = f'{{{ids},"message":"{kind}","metadata":{{"log_name":"{header.log}",{_OCSF},"sequence":'
+        number, activity, severity = 2004, 1, _SEVERITIES.get(outcome, 0)
+        what = f'"finding_info":{{"uid":"{uid}"}}'
+    elif kind == "event":
+        number, what = 0, '"activity_name":"event"'
+    ocsf = f'{{"class_uid":{number},"category_uid":{number // 1000},"activity_id":{activity},'
+    ocsf += f'{what},"message":"{kind}","metadata":{{"log_name":"{header.log}",{_OCSF},"sequence":'
     ocsf += f'{idx},"uid":"{uid}"}},"severity_id":{severity},"time":{seconds_of(header.time)}000,'
-    ocsf += f'"type_uid":{200401 if kind == "decision" else 99},"unmapped":{_encode(told)}}}\n'
+    ocsf += f'"type_uid":{number * 100 + activity},"unmapped":{_encode(told)}}}\n'
     line = b'{"index":%d,"header":%b,"core":%b,"staff":%b,"subject":%b,"withheld":%b}\n'
     contents = [opened.get(block, b"null") for block in BLOCKS]
     jsonl = line % (idx, exact, *contents, _encode(withheld).encode())
-    return jsonl, csv.encode(), ocsf.encode()
+    return jsonl, csv.encode(errors="replace"), ocsf.encode()
 
 
 def _texts(found: object, field: str | None = None) -> list[str]:
@@ -484,10 +484,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--language", choices=("en", "zh"), default="en")
     try:
         given = parser.parse_args(arguments)
-        keys, witnesses = read_keys(given.key), read_keys(given.witness)
+        keys, others = read_keys(given.key), read_keys(given.witness)
         since = None if given.since is None else given.since.read_text("utf-8")
         with given.package.open("rb") as file:
-            code, lines = check(file, keys, since, witnesses, given.language == "zh")
+            code, lines = check(file, keys, since, others, given.language == "zh")
     except (OSError, ValueError) as error:
         code, lines = USAGE, [f"{type(error).__name__}: {error}"]
     except SystemExit as stop:
