@@ -73,7 +73,7 @@ async def test_who_asked_withdraws_and_nobody_else(sql: Any) -> None:
 
 
 async def test_roles_say_what_may_be_asked_for_and_approved(sql: Any) -> None:
-    """Persons are for compliance alone, on both sides; others ask for nothing and approve nothing."""
+    """Persons are for compliance alone, on both sides; others neither ask nor approve."""
     for actor in ("ann", "first-admin"):
         await refused(sql, "TSX01", ASK, uuid4(), ["core"], actor)
     await refused(sql, "TSX01", ASK, uuid4(), ["core", "subject"], "audrey")
@@ -112,7 +112,7 @@ async def test_a_package_goes_with_its_key(sql: Any) -> None:
     row = await sql.fetchrow("SELECT * FROM export_job WHERE export_id = $1", export)
     assert (row["wrapped"], row["members"]) == (None, None)
     for state in ("ready", "queued", "running"):
-        await refused(sql, "TSX04", f"UPDATE export_job SET state = '{state}'")
+        await refused(sql, "TSX04", "UPDATE export_job SET state = $1", state)
 
 
 async def test_what_was_asked_and_decided_stays(sql: Any) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from service.audit.exports.errors import NothingToExport
+from service.texts import EARLIEST, LATEST
 
 _SIZE = """
 SELECT c.size FROM ledger_checkpoint c JOIN ledger_tree t ON t.origin = c.origin
@@ -53,7 +54,7 @@ async def settled(
     if beyond := [one for one in (*earlier, first or 0, last or 0) if one > size]:
         raise NothingToExport(f"The newest checkpoint has {size} entries, not {max(beyond)}.")
     if since is not None or until is not None:
-        found = await connection.fetchrow(_OF_TIME, since or "-infinity", until or "infinity", size)
+        found = await connection.fetchrow(_OF_TIME, since or EARLIEST, until or LATEST, size)
         if found["first"] is None:
             raise NothingToExport("No entry under a signed checkpoint is of that time.")
         return ExportRange(found["first"], found["last"], since, until, tuple(earlier))
