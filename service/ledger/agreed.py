@@ -28,6 +28,13 @@ FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2 AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+# Locks count: one that is taken twice is not given up once.
+_ENTER = """
+SELECT pg_advisory_lock_shared($1::int, $2::int) WHERE NOT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::bigint AND objsubid = 2
+        AND objid = $2::bigint AND pid = pg_backend_pid() AND granted
+)
+"""
 _LEAVE_OTHERS = """
 SELECT pg_advisory_unlock_shared($1::int, objid::bigint::int) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1::bigint AND objsubid = 2 AND pid = pg_backend_pid()
@@ -81,7 +88,7 @@ async def take_up(connection: Any, ring: Keyring, agreed: Agreed) -> None:
     ring.follow(agreed.kek, agreed.months, agreed.subjects)
     for name, wrapped in await month_keys_in_use(connection):
         ring.learn_month_key(name, wrapped)
-    await connection.execute("SELECT pg_advisory_lock_shared($1, $2)", LOCK, agreed.epoch)
+    await connection.execute(_ENTER, LOCK, agreed.epoch)
     await connection.execute(_LEAVE_OTHERS, LOCK, agreed.epoch)
 
 

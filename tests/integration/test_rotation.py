@@ -1,0 +1,280 @@
+"""Keys are replaced while entries are written, and a rotation that is cut short is taken up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.keys import open_wrapper
+from service.keys.errors import RotationBlocked
+from service.ledger.agreed import read_agreed
+from service.ledger.errors import WrongKek
+from service.ledger.keys import Keyring
+from service.ledger.verify import verify_log
+from service.ledger.writer import LedgerWriter, WriterSettings
+from tests.integration.rotation_cases import (
+    all_open,
+    copy_of,
+    kek_in,
+    machine,
+    rotation,
+    under_load,
+    worker,
+    wrapped_by,
+)
+
+
+class CutShort(Exception):
+    """The rotation is ended here."""
+
+
+async def test_the_kek_is_replaced_under_load(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """Two machines write on without an error; afterwards the old key opens no stored key."""
+    one = machine(tmp_path / "one", fresh_postgres_url)
+    two = copy_of(one, tmp_path / "two")
+    old = kek_in(one.kek_path)
+
+    def bring(text: str) -> None:
+        for path in one.kek_path.parent.glob("kek.key.*"):
+            (two.kek_path.parent / path.name).touch(mode=0o600)
+            (two.kek_path.parent / path.name).write_bytes(path.read_bytes())
+
+    async with worker(one, "one") as first, worker(two, "two") as second:
+        async with under_load(first, second), rotation(one, bring) as rotating:
+            done = await rotating.kek()
+        entries = first.appended + second.appended
+    assert done.before == old.kek_id
+    assert done.keys.subjects > 20
+    assert done.keys.broken == 0
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    for settings in (one, two):
+        assert kek_in(settings.kek_path).kek_id == done.after
+        assert kek_in(settings.kek_path.with_name(f"kek.key.{done.before.hex()}")).kek_id == (
+            old.kek_id
+        )
+        await all_open(settings, entries[:: len(entries) // 100])
+    with pytest.raises(WrongKek):
+        await verify_log(fresh_postgres_url, wrapper=old)
+
+
+async def test_the_kek_is_replaced_again_and_again(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """After five rotations everything that was ever written opens with the last key alone."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with worker(settings) as one:
+        for number in range(5):
+            await one.append(number)
+            async with rotation(settings) as rotating:
+                await rotating.kek()
+            await one.append(number + 1000)
+    for path in settings.kek_path.parent.glob("kek.key.*"):
+        path.unlink()
+    await all_open(settings, one.appended)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+async def test_a_rotation_that_is_cut_short(
+    step: int, fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """Ended after any of its steps it has harmed nothing, and the next call finishes it."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    steps: list[str] = []
+
+    def cut(text: str) -> None:
+        steps.append(text)
+        if len(steps) == step:
+            raise CutShort
+
+    async with worker(settings) as one:
+        async with under_load(one), rotation(settings, cut) as rotating:
+            with pytest.raises(CutShort):
+                await rotating.kek()
+        # A process that starts in the middle of it works as well.
+        async with (
+            worker(settings, "between") as between,
+            under_load(one, between),
+            rotation(settings) as rotating,
+        ):
+            done = await rotating.kek()
+    entries = one.appended + between.appended
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    await all_open(settings, entries[:: len(entries) // 50])
+    async with worker(settings) as later:
+        await later.append(1)
+
+
+async def test_a_machine_without_the_next_key(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """It writes on, the rotation says who it waits for, and goes on when the file is there."""
+    one = machine(tmp_path / "one", fresh_postgres_url)
+    two = copy_of(one, tmp_path / "two")
+    before = kek_in(one.kek_path).kek_id.hex()
+    async with worker(two, "two") as behind:
+        async with under_load(behind), rotation(one, patience_seconds=1.5) as rotating:
+            with pytest.raises(RotationBlocked, match=r"touchstone-ledger on .*Run the same"):
+                await rotating.kek()
+        assert set(await wrapped_by(fresh_postgres_url)) == {before}
+        (fresh,) = one.kek_path.parent.glob("kek.key.*")
+        (two.kek_path.parent / fresh.name).touch(mode=0o600)
+        (two.kek_path.parent / fresh.name).write_bytes(fresh.read_bytes())
+        async with under_load(behind), rotation(one) as rotating:
+            done = await rotating.kek()
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    await all_open(two, behind.appended[:: len(behind.appended) // 50])
+
+
+async def test_one_rotation_at_a_time(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """A second one is refused while the first runs."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with rotation(settings):
+        with pytest.raises(RotationBlocked, match="under way"):
+            async with rotation(settings):
+                pass
+
+
+async def test_a_spool_from_before(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """Entries that waited in a spool through a rotation are stored under the key of the moment."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    away = settings.model_copy(
+        update={
+            "postgres": settings.postgres.model_copy(update={"url": "postgresql:///?host=/none"})
+        }
+    )
+    async with worker(settings) as one:
+        await one.append(0)
+    ring = Keyring(open_wrapper(settings))
+    spooling = await LedgerWriter.start(
+        WriterSettings(str(away.postgres.url), "test", settings.var / "spool"), ring
+    )
+    from tests.integration.ledger_cases import draft
+
+    entries = [draft(person=f"user:{number}") for number in range(20)]
+    for entry in entries:
+        await spooling.append(entry, timeout_s=2)
+    assert spooling.status().spooled_entries == 20
+    await spooling.close()
+    # The spool is that of another directory while the key is replaced: nobody drains it.
+    (settings.var / "spool").rename(settings.var / "aside")
+    async with rotation(settings) as rotating:
+        done = await rotating.kek()
+    (settings.var / "spool").rmdir()
+    (settings.var / "aside").rename(settings.var / "spool")
+    async with worker(settings) as one:
+        assert one.writer.status().drained_entries == 20
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    await all_open(settings, [entry.entry_id for entry in entries])
+
+
+async def test_an_erasure_during_a_rotation(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """A person's key that is deleted while keys are wrapped anew stays deleted."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with worker(settings) as one:
+        await asyncio.gather(*(one.append(0, f"user:{number}") for number in range(1500)))
+        connection = await asyncpg.connect(fresh_postgres_url)
+        erased: set[str] = set()
+
+        async def erase() -> None:
+            for number in range(0, 1500, 10):
+                erased.add(f"user:{number}")
+                await connection.execute(
+                    "DELETE FROM subject_key WHERE subject_tag = $1", f"user:{number}"
+                )
+
+        async with rotation(settings) as rotating, asyncio.TaskGroup() as group:
+            group.create_task(erase())
+            done = group.create_task(rotating.kek())
+        left = await connection.fetch("SELECT subject_tag FROM subject_key")
+        await connection.close()
+    assert not erased & {row["subject_tag"] for row in left}
+    assert len(left) == 1350
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.result().after.hex()}
+
+
+async def test_month_keys_are_replaced_under_load(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """When the rotation returns, every writer seals with one fresh key, and old entries open."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with worker(settings, "one") as one, worker(settings, "two") as two:
+        async with under_load(one, two):
+            async with rotation(settings) as rotating:
+                await rotating.months()
+            middle = len(one.appended), len(two.appended)
+        entries = one.appended + two.appended
+        fresh = one.appended[middle[0] + 4 :] + two.appended[middle[1] + 4 :]
+    names = await _core_keys(fresh_postgres_url, fresh)
+    before = await _core_keys(fresh_postgres_url, [one.appended[0], two.appended[0]])
+    assert len(fresh) > 20
+    assert len(names) == 1
+    assert not names & before
+    await all_open(settings, entries[:: len(entries) // 50])
+
+
+async def test_keys_of_persons_are_replaced_under_load(
+    fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """When the rotation returns, a person's next entry is under another key, and both open."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with worker(settings) as one:
+        first = await one.append(0, "user:ana")
+        again = await one.append(0, "user:ana")
+        async with under_load(one), rotation(settings) as rotating:
+            await rotating.subjects()
+        last = await one.append(0, "user:ana")
+    keys = await _subject_keys(fresh_postgres_url, [first, again, last])
+    assert keys[first] == keys[again] != keys[last]
+    await all_open(settings, [first, again, last])
+
+
+async def test_what_was_done_is_recorded(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """Each step leaves an entry `keys.rotate`; nothing of a key is in it."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    async with rotation(settings) as rotating:
+        done = await rotating.kek()
+        await rotating.months()
+        await rotating.subjects()
+    async with asyncpg.create_pool(fresh_postgres_url, min_size=1, max_size=1) as pool:
+        from service.ledger.reader import LedgerReader
+
+        reader = LedgerReader(pool, Keyring(open_wrapper(settings)), "test", timeout_s=10)
+        rows = await pool.fetch(
+            "SELECT entry_id FROM ledger_entry WHERE type = 'keys.rotate' ORDER BY observed, seq"
+        )
+        cores = [(await reader.find_by_entry_id(row["entry_id"])) for row in rows]
+        epoch = (await read_agreed(pool)).epoch
+    told = [found.core or {} for found in cores if found is not None]
+    assert [(core["key"], core["step"]) for core in told] == [
+        ("kek", "begin"),
+        ("kek", "switch"),
+        ("kek", "done"),
+        ("month", "done"),
+        ("subject", "done"),
+    ]
+    assert [core["epoch"] for core in told] == [1, 2, 3, 4, 5]
+    assert epoch == 5
+    assert all(core["after"] == done.after.hex() for core in told[:3])
+
+
+async def _core_keys(dsn: str, entry_ids: list[bytes]) -> set[str]:
+    import json
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            "SELECT header FROM ledger_entry WHERE entry_id = ANY($1::bytea[])", entry_ids
+        )
+    finally:
+        await connection.close()
+    return {json.loads(row["header"])["blocks"]["core"]["key"] for row in rows}
+
+
+async def _subject_keys(dsn: str, entry_ids: list[bytes]) -> dict[bytes, Any]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            "SELECT entry_id, key_id FROM entry_subject WHERE entry_id = ANY($1::bytea[])",
+            entry_ids,
+        )
+    finally:
+        await connection.close()
+    return {row["entry_id"]: row["key_id"] for row in rows}
