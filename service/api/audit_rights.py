@@ -22,6 +22,7 @@ from service.api.audit_rights_models import (
     RightsRequestAnswer,
     SubjectExportBody,
 )
+from service.api.audit_search import purpose_problems
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
 from service.api.lists_models import EntityBody
@@ -53,6 +54,7 @@ RequestId = Annotated[int, Path(ge=1, lt=2**63)]
 KINDS = ("user", "email", "phone", "device", "payment_instrument", "shipping_address", "ip")
 _DECIDING = (
     "unknown_rights_request", "own_rights_request", "rights_request_decided", "not_compliance",
+    "rows_invalid",
 )  # fmt: skip
 
 
@@ -112,6 +114,7 @@ async def execute(
 ) -> RightsRequestAnswer:
     """Erase the person whom somebody else asked to erase. It cannot be undone."""
     runtime = _runtime(request)
+    refuse_rows(purpose_problems(body.purpose))
     who = {**caller.who, "purpose": body.purpose}
     what = {"request": request_id, "step": "begun"}
     async with runtime.actions.action("subject.erase", who, **what) as action:
@@ -156,7 +159,7 @@ async def lift(
 async def export_subject(request: Request, caller: Revealer, body: SubjectExportBody) -> Response:
     """Give everything that is held about a person, as JSON or as a page for them."""
     runtime = _runtime(request)
-    tags = _tags(runtime, body.identifiers)
+    tags = _tags(runtime, body.identifiers, body.purpose)
     who = {**caller.who, "purpose": body.purpose}
     what: dict[str, Any] = {"identifiers": _kinds(tags), "format": body.format}
     async with runtime.actions.action("subject.export", who, **what) as action:
@@ -182,7 +185,7 @@ async def _asked(
     request: Request, caller: Caller, body: PersonBody, kind: Kind, entry_type: str
 ) -> AskedAnswer:
     runtime = _runtime(request)
-    tags = _tags(runtime, body.identifiers)
+    tags = _tags(runtime, body.identifiers, body.purpose)
     who = {**caller.who, "purpose": body.purpose}
     async with runtime.actions.action(entry_type, who, identifiers=_kinds(tags)) as action:
         connection = action.connection
@@ -207,6 +210,7 @@ async def _decided(
     outcome: tuple[str, Literal["refused", "lifted"]],
 ) -> RightsRequestAnswer:
     entry_type, state = outcome
+    refuse_rows(purpose_problems(body.purpose))
     who = {**caller.who, "purpose": body.purpose}
     async with _runtime(request).actions.action(entry_type, who, request=request_id) as action:
         found = await decide(action.connection, request_id, state, caller.actor)
@@ -239,11 +243,16 @@ def _access(runtime: Runtime, connection: Any) -> Access:
     return Access(connection, runtime.rights.parts.ring, settings.ledger.log_name, stores)
 
 
-def _tags(runtime: Runtime, identifiers: Sequence[EntityBody]) -> list[str]:
-    """Return the subject tags of a person; raises `RowsInvalid`."""
+def _tags(runtime: Runtime, identifiers: Sequence[EntityBody], purpose: str) -> list[str]:
+    """Return the subject tags of a person; a purpose that names them is refused as they are."""
     tagger = runtime.brain.tagger
     tags: dict[str, None] = {}
-    problems: Problems = []
+    values = [row.value for row in identifiers] or [None]
+    problems: Problems = list(
+        {
+            one["detail"]: one for value in values for one in purpose_problems(purpose, value)
+        }.values()
+    )
     for place, row in enumerate(identifiers):
         pointer = f"/identifiers/{place}"
         try:
