@@ -36,6 +36,7 @@ from service.runtime import Runtime
 
 router = APIRouter(tags=["audit"], route_class=BoundedRoute)
 
+Reader = Annotated[Caller, Depends(allowed("audit:read", person=True))]
 Person = Annotated[Caller, Depends(allowed("audit:export", person=True))]
 _DECIDING = ("unknown_export", "own_export", "export_decided", "export_not_allowed")
 
@@ -79,14 +80,14 @@ async def ask_for_export(request: Request, caller: Person, body: ExportBody) -> 
 
 
 @router.get("/v1/audit/exports", **_documented())
-async def read_exports(request: Request, _: Person) -> list[ExportAnswer]:
+async def read_exports(request: Request, _: Reader) -> list[ExportAnswer]:
     """List the newest exports, newest first."""
     async with _runtime(request).actions.connection() as connection:
         return [ExportAnswer.of(export) for export in await exports(connection)]
 
 
 @router.get("/v1/audit/exports/{export_id}", **_documented("unknown_export"))
-async def read_one_export(request: Request, _: Person, export_id: UUID) -> ExportAnswer:
+async def read_one_export(request: Request, _: Reader, export_id: UUID) -> ExportAnswer:
     """Tell how far an export is, or how it ended."""
     async with _runtime(request).actions.connection() as connection:
         return ExportAnswer.of(await read_export(connection, export_id))
