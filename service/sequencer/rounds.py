@@ -54,6 +54,8 @@ ORDER BY writer, seq
 """
 # By their places: rows of the queue never change, and nobody else deletes any.
 _REMOVE = "DELETE FROM ledger_queue WHERE ctid = ANY($1::tid[])"
+# Reads the whole queue: 50 ms for 400,000 rows, and only when more waits than is taken.
+_REMOVE_MORE = "DELETE FROM ledger_queue WHERE entry_id = ANY($1::bytea[])"
 
 
 @dataclass(slots=True)
@@ -62,7 +64,6 @@ class Round:
 
     peaks: Peaks
     last_placed: dict[bytes, int]
-    placed: int = 0
     taken: int = 0
     # In the queue, and no such entry: it was deleted before it was placed.
     lost: list[bytes] = field(default_factory=list)
@@ -70,6 +71,12 @@ class Round:
     holes: list[tuple[bytes, int, int]] = field(default_factory=list)
     # Not in the tree although a higher number of the writer is: placed out of order.
     late: list[bytes] = field(default_factory=list)
+    placed_ids: set[bytes] = field(default_factory=set)
+
+    @property
+    def placed(self) -> int:
+        """Entries that were placed."""
+        return len(self.placed_ids)
 
     @property
     def is_full(self) -> bool:
@@ -114,6 +121,8 @@ async def take(connection: Any, peaks: Peaks, known: dict[bytes, int]) -> Round:
         if row["writer"] is None or row["seq"] <= done.last_placed[row["writer"]]
     ]
     await connection.execute(_REMOVE, settled)
+    if more := done.placed_ids.difference(row["entry_id"] for row in rows):
+        await connection.execute(_REMOVE_MORE, list(more))
     return done
 
 
@@ -140,6 +149,6 @@ async def _place(connection: Any, done: Round, rows: list[Any]) -> None:
     nodes = done.peaks.extend(hashes, STORED_LEVEL)
     if leaves:
         await connection.copy_records_to_table("ledger_leaf", records=leaves)
-        done.placed += len(leaves)
+        done.placed_ids.update(row["entry_id"] for row in rows)
     if nodes:
         await connection.copy_records_to_table("ledger_node", records=nodes)

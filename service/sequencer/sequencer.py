@@ -21,7 +21,7 @@ from service.ledger.tree.peaks import Peaks
 from service.ledger.tree.proofs import aligned
 from service.ledger.tree.stored import StoredTree
 from service.sequencer.errors import ForeignTree, NotLeader
-from service.sequencer.rounds import ROUND_ROWS, Round, take
+from service.sequencer.rounds import Round, take
 from service.sequencer.session import CHORES_SECONDS, LOCK, opened
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Sequencer:
         self._connection = connection
         self._peaks = peaks
         self._last_placed: dict[bytes, int] = {}
+        self._is_behind = False
         self._unvacuumed = 0
         self.term = term
         # Entries that were in the queue and nowhere else: deleted before they were placed.
@@ -87,14 +88,15 @@ class Sequencer:
         while await self._connection.fetchval(_WAITS):
             done = await self._round()
             placed += done.placed
-            if placed or not done.is_full:
+            if placed or not self._is_behind:
                 break
         return placed
 
     async def run(self) -> None:
-        """Integrate for ever, twice a second or without a pause; raises as `integrate`."""
+        """Integrate for ever: twice a second, a long queue without a pause; raises as that."""
         while True:
-            if await self.integrate() < ROUND_ROWS:
+            await self.integrate()
+            if not self._is_behind:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def close(self) -> None:
@@ -112,7 +114,7 @@ class Sequencer:
             )
             if grown != "UPDATE 1":
                 raise NotLeader("the tree has another term or size")
-        self._peaks = done.peaks
+        self._peaks, self._is_behind = done.peaks, done.is_full
         self._last_placed.update(done.last_placed)
         self._say_what_was_odd(done)
         self._unvacuumed += done.taken

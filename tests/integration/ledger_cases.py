@@ -56,6 +56,11 @@ class Postgres:
         self._server._recipe = replace(self._recipe, argv=[*self._recipe.argv, *over])
         self.start()
 
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id."""
+        return self._server.pid
+
     def close(self) -> None:
         """Stop for good."""
         self._servers.stop()
