@@ -80,6 +80,14 @@ def decided_again(
     return told_of(score, decision, reasons_for(decision, causes, ruling.reasons))
 
 
+def concluded(recorded: RecordedAnswer, novelty: Sequence[tuple[str, str, str]]) -> Sequence[str]:
+    """Return what was just seen, from the facts of an entry that does not say it.
+
+    `novelty` is that of the event type's plan.
+    """
+    return [seconds for seconds, is_new, _ in novelty if recorded.facts.get(is_new) is True]
+
+
 def model_row(
     features: Sequence[str], facts: Mapping[str, Value], just_seen: Sequence[str]
 ) -> list[float]:

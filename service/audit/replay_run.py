@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from service.audit.opened_entries import OPEN, AuditEntry, EntryOpener
-from service.audit.replay import RecordedAnswer, decided_again, differences, recorded_of
+from service.audit.replay import concluded, decided_again, differences, recorded_of
 from service.audit.replay_archive import PartMissing, ReplayArchive
 from service.code_version import code_version
 from service.keys import open_wrapper
@@ -125,7 +125,7 @@ class Replaying:
             return
         just_seen = recorded.just_seen
         if just_seen is None:
-            just_seen = _just_seen(recorded, catalog.plan(recorded.answer["type"]).novelty)
+            just_seen = concluded(recorded, catalog.plan(recorded.answer["type"]).novelty)
         again = decided_again(recorded, ruling, scorer, just_seen)
         different = differences(recorded.answer, again)
         if different:
@@ -189,10 +189,6 @@ async def replay_entry(settings: Settings, dsn: str, entry_id: bytes) -> ReplayT
         return await Replaying.of(settings).part(connection, [entry_id])
     finally:
         await connection.close(timeout=5)
-
-
-def _just_seen(recorded: RecordedAnswer, novelty: Sequence[tuple[str, str, str]]) -> Sequence[str]:
-    return [seconds for seconds, is_new, _ in novelty if recorded.facts.get(is_new) is True]
 
 
 async def _parts(
