@@ -18,8 +18,10 @@ from features.event import InvalidEvent
 from service.access import AccessDenied
 from service.api import (
     audit_checkpoints,
+    audit_explanations,
     audit_exports,
     audit_rights,
+    audit_search,
     backtests,
     collector,
     decisions,
@@ -62,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (
         score, decisions, collector, health, people, lists, labels, performance, rule_sets,
         rule_lifecycle, rule_stops, backtests, live, audit_checkpoints, audit_exports,
-        audit_rights,
+        audit_rights, audit_search, audit_explanations,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

@@ -17,7 +17,10 @@ from starlette.responses import Response
 
 from features.problems import is_showable_name
 from service.api.problem_kind import ProblemKind
+from service.api.problems_audit_checkpoints import AUDIT_CHECKPOINT_PROBLEMS
+from service.api.problems_audit_exports import AUDIT_EXPORT_PROBLEMS
 from service.api.problems_audit_rights import AUDIT_RIGHTS_PROBLEMS
+from service.api.problems_audit_search import AUDIT_SEARCH_PROBLEMS
 from service.api.problems_backtests import BACKTEST_PROBLEMS
 from service.api.problems_lists import LIST_PROBLEMS
 from service.api.problems_people import PEOPLE_PROBLEMS
@@ -28,10 +31,13 @@ MEDIA_TYPE = "application/problem+json"
 
 PROBLEMS: Mapping[str, ProblemKind] = {
     **RULE_PROBLEMS,
+    **AUDIT_CHECKPOINT_PROBLEMS,
     **BACKTEST_PROBLEMS,
     **LIST_PROBLEMS,
     **PEOPLE_PROBLEMS,
     **AUDIT_RIGHTS_PROBLEMS,
+    **AUDIT_SEARCH_PROBLEMS,
+    **AUDIT_EXPORT_PROBLEMS,
     "invalid_request": ProblemKind(
         422,
         "The request is not valid",
