@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from service.backup.chain import Backup
-from service.backup.erasures import repeat_erasures
 from service.ledger.errors import LedgerError
 from service.ledger.keys import KeyWrapper
-from service.ledger.report import Report
+from service.ledger.report import INCOMPLETE, PROVEN, Report
 from service.ledger.verify import verify_log
 from service.rights.journal import FILE_NAME, Digests, JournalFile
+from service.rights.replay import Replayed, replay_journal
 from service.secrets_files import read_key
 from service.settings import Settings
 from service.signer.agreement import check_agreement
@@ -30,7 +30,7 @@ class Aftermath:
     """What was found after a restore. `lost`: signed entries that are not here, [first, last)."""
 
     size: int
-    erased_again: int
+    erased_again: Replayed
     report: Report
     signed_size: int | None
     lost: tuple[int, int] | None
@@ -38,8 +38,11 @@ class Aftermath:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was signed is here and the log is whole."""
-        return self.refusal is None and self.report.exit_code == 0
+        """Whether everything that was signed is here, unchanged.
+
+        Blocks that erasure or retention took out were missing when the backup was taken, too.
+        """
+        return self.refusal is None and self.report.exit_code in (PROVEN, INCOMPLETE)
 
 
 async def look_after(
@@ -52,7 +55,7 @@ async def look_after(
     digests = Digests(read_key(settings.tag_key_path))
     connection = await asyncpg.connect(dsn)
     try:
-        erased_again = await repeat_erasures(connection, digests, records)
+        erased_again = await replay_journal(connection, digests, records)
         refusal = await _refusal(connection, state)
     finally:
         await connection.close()

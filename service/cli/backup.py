@@ -164,8 +164,11 @@ def _say(found: Aftermath, line: list[Backup]) -> None:
     last = line[-1].manifest
     typer.echo(f"Restored: {last.entries:,} entries, as they were on {last.created_at}.")
     typer.echo(found.report.render())
-    if found.erased_again:
-        typer.echo(f"Erased since, and erased again: {found.erased_again} tags of persons.")
+    if found.erased_again.tags:
+        typer.echo(
+            f"Erased since, and erased again: {found.erased_again.tags} tags of persons, "
+            f"{found.erased_again.counts.entries:,} entries."
+        )
     if found.signed_size is None:
         typer.echo(
             "Not compared with the signer, whose directory is not here: put back your copy of it, "
@@ -194,7 +197,7 @@ def _record(settings: Settings, found: Aftermath, line: list[Backup]) -> None:
             backup=last.id,
             taken_at=last.created_at,
             entries=last.entries,
-            erased_again=found.erased_again,
+            erased_again=found.erased_again.counts.entries,
             verified=found.report.exit_code,
         ):
             pass
