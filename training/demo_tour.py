@@ -1,11 +1,10 @@
-"""What does somebody try first? The commands of an analyst and of compliance, ready to be pasted."""
+"""What is tried first? The commands of analysts and of compliance, ready to be pasted."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-
 
 ANALYSTS, COMPLIANCE = ("ana", "bo"), ("cy", "di")
 
@@ -51,12 +50,12 @@ def _record(touchstone: str) -> list[str]:
         "# the record: every decision above, and everything these people did",
         f"{touchstone} ledger status",
         f"{touchstone} ledger checkpoint --out checkpoint.txt",
-        "# cy asks for it, di approves, and whoever has the file and the public key proves it offline",
+        "# cy asks for it, di approves; the file and the public key are enough to prove it offline",
         f'{touchstone} ledger export request --purpose "first look" --key $CY',
         f"{touchstone} ledger export approve latest --key $DI",
         f"{touchstone} ledger export fetch latest --out record.tar --key $CY",
         "tar xf record.tar verify.py",
-        f'{Path(sys.executable)} verify.py record.tar --key "$({touchstone} ledger checkpoint --key)" '
-        "--since checkpoint.txt",
+        f'VKEY="$({touchstone} ledger checkpoint --key)"',
+        f'{sys.executable} verify.py record.tar --key "$VKEY" --since checkpoint.txt',
         "",
     ]
