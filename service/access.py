@@ -20,6 +20,7 @@ from typing import Any, Self
 import asyncpg
 
 from service.api_key import ApiKey, KeyHash, key_id_of, list_keys
+from service.logins import Logins
 from service.people.limits import EVERYTHING, Limits
 
 REFRESH_SECONDS = 2.0
@@ -89,8 +90,11 @@ class Caller:
 class ApiKeys:
     """The keys that are good at the moment; `async with` keeps them up to date."""
 
-    def __init__(self, dsn: str, tag_key: bytes) -> None:
+    def __init__(self, dsn: str, tag_key: bytes, logins: Logins | None = None) -> None:
+        """`logins` is told of uses and of refused attempts; it begins and ends with this."""
         self._dsn = dsn
+        self._logins = logins
+        self._revoked: Mapping[str, Caller] = {}
         self._hash = KeyHash(tag_key)
         self._keys: Mapping[str, tuple[bytes, Caller]] | None = None
         self._connection: Any = None
@@ -103,6 +107,8 @@ class ApiKeys:
 
     async def __aenter__(self) -> Self:
         """Read the keys; PostgreSQL being down is no error, the next refresh may find it."""
+        if self._logins is not None:
+            await self._logins.__aenter__()
         await self._refresh()
         self._refresher = asyncio.create_task(self._keep_fresh(), name="api-keys")
         return self
@@ -118,6 +124,8 @@ class ApiKeys:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._refresher
         await self._disconnect()
+        if self._logins is not None:
+            await self._logins.__aexit__(kind, error, trace)
 
     async def authorize(self, header: str | None, scope: str) -> Caller:
         """Return who sent this Authorization header, if they may use the scope.
@@ -147,8 +155,19 @@ class ApiKeys:
             raise KeysUnavailable("the API keys have not been read yet")
         found = self._keys.get(key_id)
         if found is None or not hmac.compare_digest(found[0], self._hash(key)):
+            if self._logins is not None:
+                self._note_refused(key_id, self._logins)
             raise InvalidKey("unknown, wrong or revoked key")
-        return found[1]
+        caller = found[1]
+        if caller.person is not None and self._logins is not None:
+            self._logins.used(caller.key_id, caller.person, caller.roles)
+        return caller
+
+    def _note_refused(self, key_id: str, logins: Logins) -> None:
+        if self._keys is not None and key_id in self._keys:
+            logins.refused(key_id, self._keys[key_id][1].actor, "wrong_secret")
+        elif key_id in self._revoked:
+            logins.refused(key_id, self._revoked[key_id].actor, "revoked")
 
     async def _ask(self) -> None:
         """Wait for a refresh that begins after this call, for a short time."""
@@ -187,6 +206,7 @@ class ApiKeys:
         self._keys = {
             row.key_id: (row.hash, _caller(row)) for row in rows if row.revoked_at is None
         }
+        self._revoked = {row.key_id: _caller(row) for row in rows if row.revoked_at is not None}
 
     def _notified(self, *_: object) -> None:
         self._asked.set()

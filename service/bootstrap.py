@@ -53,6 +53,7 @@ from service.lists.membership import Lists
 from service.live.cache import DeployedCache
 from service.live.deployed import CHANNEL as RULES_CHANGED
 from service.live.deployed import Deployed
+from service.logins import Logins
 from service.metrics import Metrics
 from service.rate import Rate
 from service.record_watch import RecordWatch
@@ -172,7 +173,7 @@ async def bootstrap(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         valkey = connect(valkey_url)
         stack.push_async_callback(valkey.close)
         completeness = await stack.enter_async_context(Completeness(valkey, brain.catalog, pool))
-        api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag))
+        api_keys = await stack.enter_async_context(ApiKeys(dsn, keys.tag, Logins(ledger)))
         record = LedgerRecord(
             LedgerReader(
                 pool, ring, settings.ledger.log_name, writer=ledger, timeout_s=budget_seconds / 3
