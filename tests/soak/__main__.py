@@ -17,8 +17,10 @@ PROOFS: dict[str, str] = {
     "parity": "service, ledger, offline executor and oracle see the same",
     "kills": "P1: nothing answered is lost when the service or PostgreSQL is killed",
     "leaks": "P5: no planted personal value is found in clear",
+    "erasure": "P6: nothing of 1,000 erased persons is left, all else is intact",
     "drill": "a restored backup lacks nothing that was backed up; rollbacks and erasures are seen",
     "sequencers": "leaders killed, frozen and cut off: the tree has no fork, no gap, no repeat",
+    "rotation": "no caller is refused while keys are replaced, and all opens with the last ones",
 }
 RUN = "import sys; from tests.soak.{name} import main; sys.exit(main(sys.argv[1:]))"
 

@@ -1,0 +1,36 @@
+"""The commands that replace keys, beside a service of two workers that decides all the while."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.soak.rotation import holds, prove
+
+
+async def test_every_key_is_replaced_while_the_service_decides(tmp_path: Path) -> None:
+    """KEK, month keys, keys of persons and signing key, each by its command: nobody is refused,
+    and a later start reads every decision with the last KEK alone.
+    """
+    found = await prove(tmp_path, rounds=1, persons=2000, quiet_seconds=1)
+    assert holds(found), (found.rotating.statuses, found.foreign, found.unread, found.verify_said)
+    assert found.rewrapped_rows >= 2000
+    assert found.rotating.statuses[200] > 50
+
+
+@pytest.mark.parametrize(
+    ("which", "says"), [("tag", "is not rotated"), ("backup", "Every backup has a key of its own")]
+)
+def test_keys_that_have_no_rotation(which: str, says: str) -> None:
+    """The command says why, and does nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "ledger", "rotate-keys", which],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
