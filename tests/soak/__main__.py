@@ -18,6 +18,7 @@ PROOFS: dict[str, str] = {
     "kills": "P1: nothing answered is lost when the service or PostgreSQL is killed",
     "leaks": "P5: no planted personal value is found in clear",
     "erasure": "P6: nothing of 1,000 erased persons is left, all else is intact",
+    "replay": "P9: every decision is computed again from its entry, to the bit",
     "drill": "a restored backup lacks nothing that was backed up; rollbacks and erasures are seen",
     "sequencers": "leaders killed, frozen and cut off: the tree has no fork, no gap, no repeat",
     "rotation": "no caller is refused while keys are replaced, and all opens with the last ones",
