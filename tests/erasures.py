@@ -225,9 +225,11 @@ async def _in_tables(dsn: str, tags: Sequence[str]) -> list[tuple[str, str]]:
             text = await connection.fetchval(
                 f"SELECT string_agg(t::text, ' ') FROM {table} AS t"  # noqa: S608 - from pg_class
             )
-            for tag in tags if text else ():
-                if tag in text or tag.encode().hex() in text:
-                    found.append((table, tag))
+            found += [
+                (table, tag)
+                for tag in (tags if text else ())
+                if tag in text or tag.encode().hex() in text
+            ]
     finally:
         await connection.close()
     return found

@@ -1,7 +1,7 @@
 """What is past its time, and how does it go?
 
-Blocks go day by day, each day in a transaction of its own; keys of persons of whom nothing is left,
-and month keys that open nothing any more, go after them. Invariant: headers, leaves and checkpoints
+Blocks go some days at a time, each in a transaction; keys of persons of whom nothing is left, and
+month keys that open nothing any more, go after them. Invariant: headers, leaves and checkpoints
 stay, so every proof holds; what is restricted stays until the restriction is lifted.
 """
 
@@ -16,6 +16,8 @@ from typing import Any
 from service.rights.periods import LONG_TYPES, Periods
 
 DAY = timedelta(days=1)
+# So many days are looked at together while they have no more than this many entries.
+SPAN, MOST_AT_ONCE = timedelta(days=14), 20_000
 # A spool may bring in entries of days that were looked at.
 LOOK_BACK = timedelta(days=35)
 # From retiring keys to their end: workers look every half second.
@@ -201,26 +203,30 @@ class _Run:
         return end <= self._now - timedelta(days=self._periods.longest(block))
 
     async def _days(self, name: str, due: str, *more: object) -> int:
-        """Clear one kind of block, day by day, up to its cutoff; return how many."""
+        """Clear one kind of block up to its cutoff; return how many."""
         assert self._first is not None
         block, cutoff, total = name.removesuffix("_long"), self._cutoffs[name], 0
         marked = await self._connection.fetchval(_MARK, name)
         day = self._first.replace(hour=0, minute=0, second=0, microsecond=0)
         if marked is not None:
             day = max(day, marked - LOOK_BACK)
+        span = SPAN
         while day < cutoff:
-            end = min(day + DAY, cutoff)
-            async with self._connection.transaction():
-                rows = await self._connection.fetch(due, day, end, *more)
-                entry_ids = [row["entry_id"] for row in rows]
-                if entry_ids and not self._dry_run:
-                    await self._clear(block, entry_ids)
-                if not self._dry_run:
+            end = min(day + span, cutoff)
+            rows = await self._connection.fetch(due, day, end, *more)
+            if rows and span > DAY and len(rows) > MOST_AT_ONCE:
+                span = DAY  # these days have much
+                continue
+            if rows and not self._dry_run:
+                async with self._connection.transaction():
+                    await self._clear(block, [row["entry_id"] for row in rows])
                     await self._connection.execute(_SET_MARK, name, end)
-            if entry_ids:
-                total += len(entry_ids)
-                self._said(f"{name} {day:%Y-%m-%d}: {len(entry_ids)}")
+            if rows:
+                total += len(rows)
+                self._said(f"{name} before {end:%Y-%m-%d}: {len(rows)}")
             day = end
+        if not self._dry_run:
+            await self._connection.execute(_SET_MARK, name, cutoff)
         return total
 
     async def _clear(self, block: str, entry_ids: list[bytes]) -> None:
