@@ -17,6 +17,7 @@ import pytest
 from service.audit.package import verify
 from service.embedded import EmbeddedServers
 from service.ledger.note import manifest_text
+from service.ledger.tree.stored import StoredTree
 from tests.audit_exports import Record, recorded
 
 ENTRIES = 40
@@ -59,8 +60,13 @@ async def test_p7_a_filtered_export_proves_that_nothing_was_left_out(
         assert counts["withheld"].get("core", {}) == ({"filter": others} if others else {})
         assert f"subject (not_requested): {decisions}" in said
 
-        for number in (0, 11, LAST - FIRST - 1):
-            package = await signed(record, export, without(members, number))
+        size = await record.database.fetchval(
+            "SELECT size FROM ledger_checkpoint WHERE note = $1",
+            json.loads(members["export.json"])["checkpoint"],
+        )
+        _, right = await StoredTree(record.database).range_hashes(FIRST, LAST - 1, size)
+        for number in (0, 11, LAST - FIRST - 2):
+            package = await signed(record, export, without(members, number, right))
             assert proof(tmp_path, package, key) in (INVALID, GAP), number
         entries = swapped(entries_of(members[PART]))
         forged = {**members, PART: b"".join(entries), **derived(entries, FIRST)}
@@ -81,8 +87,8 @@ def proof(base: Path, package: bytes, key: str) -> int:
     return verify.main([str(file), "--key", key])
 
 
-def without(members: dict[str, bytes], number: int) -> dict[str, bytes]:
-    """Leave one entry out everywhere, and count as if it had never been there."""
+def without(members: dict[str, bytes], number: int, right: list[bytes]) -> dict[str, bytes]:
+    """Leave one entry out everywhere, count as if it had never been there, and fit the proof."""
     found = dict(members)
     entries = entries_of(members[PART])
     dropped = entries.pop(number)
@@ -90,6 +96,7 @@ def without(members: dict[str, bytes], number: int) -> dict[str, bytes]:
     found |= derived(entries, FIRST)
     export = json.loads(members["export.json"])
     export["last"] -= 1
+    export["right"] = [base64.b64encode(one).decode() for one in right]
     found["export.json"] = verify.canonical(export)
     counts = json.loads(members["manifest.json"])["counts"]
     counts["entries"] -= 1
