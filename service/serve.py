@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from service.embedded import EmbeddedServers
 from service.guards import check_secrets
+from service.keys import open_wrapper
 from service.secrets_files import ensure_keys
 from service.settings import PREFIX, Settings
 
@@ -49,8 +50,8 @@ def serve(
     """Run the service until SIGINT or SIGTERM; return False if its workers could not start.
 
     Brings up the embedded servers that the settings give no URL for, and migrates the database.
-    Raises `ServeError`, `EmbeddedError`, `KeyFileError`, `MigrationError`, `PlaceholderSecret`, and
-    `SignerRefuses` when the database lacks what was recorded.
+    Raises `ServeError`, `EmbeddedError`, `KeyFileError`, `KeyServiceError`, `MigrationError`,
+    `PlaceholderSecret`, and `SignerRefuses` when the database lacks what was recorded.
     """
     settings = settings.model_copy(update={"var": settings.var.expanduser().resolve()})
     signal.signal(signal.SIGTERM, _leave)
@@ -58,6 +59,7 @@ def serve(
         listener = stack.enter_context(_bound(settings.http.host, settings.http.port))
         ensure_keys(settings)
         check_secrets(settings)
+        open_wrapper(settings)  # a key service that does not give the key is one clear line here
         servers = stack.enter_context(_servers(settings))
         _tell_workers(settings, servers, workers)
         _migrate(settings, os.environ[f"{PREFIX}POSTGRES__URL"])
