@@ -20,6 +20,7 @@ from service.api import (
     audit_checkpoints,
     audit_explanations,
     audit_exports,
+    audit_proofs,
     audit_rights,
     audit_search,
     backtests,
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (
         score, decisions, collector, health, people, lists, labels, performance, rule_sets,
         rule_lifecycle, rule_stops, backtests, live, audit_checkpoints, audit_exports,
-        audit_rights, audit_search, audit_explanations,
+        audit_rights, audit_search, audit_explanations, audit_proofs,
     ):  # fmt: skip
         app.router.routes.extend(module.router.routes)
     for kind in (

@@ -19,6 +19,7 @@ from features.problems import is_showable_name
 from service.api.problem_kind import ProblemKind
 from service.api.problems_audit_checkpoints import AUDIT_CHECKPOINT_PROBLEMS
 from service.api.problems_audit_exports import AUDIT_EXPORT_PROBLEMS
+from service.api.problems_audit_proofs import AUDIT_PROOF_PROBLEMS
 from service.api.problems_audit_rights import AUDIT_RIGHTS_PROBLEMS
 from service.api.problems_audit_search import AUDIT_SEARCH_PROBLEMS
 from service.api.problems_backtests import BACKTEST_PROBLEMS
@@ -38,6 +39,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     **AUDIT_RIGHTS_PROBLEMS,
     **AUDIT_SEARCH_PROBLEMS,
     **AUDIT_EXPORT_PROBLEMS,
+    **AUDIT_PROOF_PROBLEMS,
     "invalid_request": ProblemKind(
         422,
         "The request is not valid",

@@ -10,6 +10,7 @@ from service.cli.ledger_erase import erase_app
 from service.cli.ledger_explain import explain
 from service.cli.ledger_export import export_app
 from service.cli.ledger_fsck import fsck
+from service.cli.ledger_prove import prove
 from service.cli.ledger_replay import replay
 from service.cli.ledger_restrict import restrict_app
 from service.cli.ledger_retention import retention_app
@@ -21,6 +22,7 @@ from service.cli.ledger_verify import verify
 ledger_app = typer.Typer(help="The record of decisions.", no_args_is_help=True)
 ledger_app.command("status")(status)
 ledger_app.command("verify")(verify)
+ledger_app.command("prove")(prove)
 ledger_app.command("checkpoint")(checkpoint)
 ledger_app.command("fsck")(fsck)
 ledger_app.command("continue")(continue_)

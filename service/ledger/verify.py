@@ -8,6 +8,8 @@ this cannot show is part of the report (`report.py`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from service.ledger.entry import BLOCKS, Framed, Header, claims_of, parse_header
 from service.ledger.errors import BadHeader, SealBroken, SpoolBroken
 from service.ledger.frames import decoded
 from service.ledger.keys import Keyring, KeyWrapper
+from service.ledger.placed import PlacedEntries, Trusted
 from service.ledger.report import Report
 from service.ledger.seal import open_sealed
 from service.ledger.spool import DAMAGED, SUFFIX, Damage, Spool
@@ -41,23 +44,37 @@ WHERE e.entry_id IS NULL
 """
 
 
+IsPast = Callable[[str, str, datetime], bool]
+
+
 async def verify_log(
     dsn: str,
     *,
     wrapper: KeyWrapper | None = None,
     spool_dir: Path | None = None,
     log: str | None = None,
+    trusted: Trusted | None = None,
+    is_past: IsPast = lambda _block, _type, _time: False,
 ) -> Report:
     """Verify a log. With `wrapper` blocks are opened, with `spool_dir` the spool is looked at.
 
-    `log` is the name that every header must have; unset, the first header's. Raises `WrongKek` when
-    the keys belong to another key-encryption key, and what asyncpg raises.
+    `log` is the name that every header must have; unset, the first header's. `is_past` says whether
+    a block of an entry of this type and time may be deleted by now. Raises `WrongKek` when the keys
+    belong to another key-encryption key, `NoteInvalid` when `trusted.since` is no checkpoint that
+    holds, and what asyncpg raises.
     """
-    report = Report(with_keys=wrapper is not None, with_spool=spool_dir is not None)
+    trusted = trusted or Trusted()
+    report = Report(
+        with_keys=wrapper is not None,
+        with_spool=spool_dir is not None,
+        with_memory=trusted.memory is not None,
+        with_since=trusted.since is not None,
+    )
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await _Verifier(connection, report, wrapper, log).run()
+            await _Verifier(connection, report, wrapper, log, is_past).run()
+            await PlacedEntries(connection, report, trusted).run()
             if spool_dir is not None:
                 await _look_at_spool(connection, spool_dir, report)
     finally:
@@ -69,12 +86,18 @@ class _Verifier:
     """One pass over the table, in the order of writers and numbers."""
 
     def __init__(
-        self, connection: Any, report: Report, wrapper: KeyWrapper | None, log: str | None
+        self,
+        connection: Any,
+        report: Report,
+        wrapper: KeyWrapper | None,
+        log: str | None,
+        is_past: IsPast,
     ) -> None:
         self._connection = connection
         self._report = report
         self._ring = None if wrapper is None else Keyring(wrapper)
         self._log = log
+        self._is_past = is_past
         self._month_keys: dict[str, bytes] = {}
         self._last_seq: dict[bytes, int] = {}
         # Sealed event keys of entries that have none in the table: who has them is asked last.
@@ -126,14 +149,19 @@ class _Verifier:
         if header.log != self._log:
             self._report.add("invalid", "log", where, header.log)
         for block in BLOCKS:
-            self._block_hash(where, header, block, row[block])
+            self._block_hash(where, header, block, row)
         if self._ring is not None:
             self._open(self._ring, where, header, row)
 
-    def _block_hash(self, where: str, header: Header, block: str, sealed: bytes | None) -> None:
-        named = header.blocks.get(block)
+    def _block_hash(self, where: str, header: Header, block: str, row: Any) -> None:
+        named, sealed = header.blocks.get(block), row[block]
         if sealed is None and named is not None:
-            self._report.add("incomplete", "block_missing", where, block)
+            if self._is_past(block, header.type, header.time):
+                self._report.retained += 1
+            elif block == "subject" and row["key_id"] is None:
+                self._report.without_subject_key += 1  # erased, with its link
+            else:
+                self._report.add("incomplete", "block_missing", where, block)
         elif sealed is not None and named is None:
             self._report.add("invalid", "block_extra", where, block)
         elif sealed is not None and named and hashlib.sha256(sealed).hexdigest() != named[1]:
@@ -148,7 +176,9 @@ class _Verifier:
                 key = self._subject_key(ring, where, row)
             else:
                 key = self._month_keys.get(str(key_name))
-                if key is None:
+                if key is None and self._is_past(block, header.type, header.time):
+                    self._report.retained += 1
+                elif key is None:
                     self._report.add("incomplete", "key_missing", where, key_name)
             if key is None:
                 continue
