@@ -46,26 +46,30 @@ class BlindIndex:
     def __init__(self, tag_key: bytes) -> None:
         """Derive the index key from the 32 bytes that tags are derived from."""
         self._key = HKDFExpand(SHA256(), 32, b"touchstone/index/1").derive(tag_key)
-        self._month = lru_cache(maxsize=256)(self._month_key)
+        self._month = lru_cache(maxsize=256)(self._keyed)
 
     def terms(self, tags: Mapping[str, str], month: str) -> tuple[bytes, ...]:
         """Return the terms of an event with these tags (`entities_of`) in a month (`2026-11`).
 
-        About 1 µs a tag.
+        1.5 µs a tag.
 
         >>> index = BlindIndex(bytes(32))
         >>> [term.hex() for term in index.terms({"user": "a", "merchant": "b"}, "2026-11")]
         ['d00fcf2c']
         """
-        key = self._month(month)
-        return tuple(
-            hmac.digest(key, f"{kind}:{tags[kind]}".encode(), "sha256")[:TERM_BYTES]
-            for kind in INDEXED_KINDS
-            if kind in tags
-        )
+        # A keyed state is copied for each term: hashing the key again would cost half as much more.
+        keyed = self._month(month)
+        found = []
+        for kind in INDEXED_KINDS:
+            if kind in tags:
+                state = keyed.copy()
+                state.update(f"{kind}:{tags[kind]}".encode())
+                found.append(state.digest()[:TERM_BYTES])
+        return tuple(found)
 
-    def _month_key(self, month: str) -> bytes:
-        return hmac.digest(self._key, f"month {month}".encode(), "sha256")
+    def _keyed(self, month: str) -> hmac.HMAC:
+        key = hmac.digest(self._key, f"month {month}".encode(), "sha256")
+        return hmac.new(key, digestmod="sha256")
 
     def __repr__(self) -> str:
         return "BlindIndex(...)"
