@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 
 from service.keys import open_wrapper
 from service.keys.errors import RotationBlocked
+from service.keys.held import LOOK_SECONDS
 from service.ledger.agreed import read_agreed
 from service.ledger.errors import WrongKek
 from service.ledger.keys import Keyring
+from service.ledger.reader import LedgerReader
 from service.ledger.verify import verify_log
 from service.ledger.writer import LedgerWriter, WriterSettings
+from tests.integration.ledger_cases import draft
 from tests.integration.rotation_cases import (
     all_open,
     copy_of,
@@ -125,6 +129,24 @@ async def test_a_machine_without_the_next_key(fresh_postgres_url: str, tmp_path:
     await all_open(two, behind.appended[:: len(behind.appended) // 50])
 
 
+async def test_a_process_that_only_reads(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """Reports and backtests follow nothing: one that began before reads what came after."""
+    settings = machine(tmp_path, fresh_postgres_url)
+    ring = Keyring(open_wrapper(settings))
+    await asyncio.sleep(LOOK_SECONDS)
+    async with worker(settings) as one:
+        await one.append(1)
+        async with rotation(settings) as rotating:
+            await rotating.kek()
+        await one.append(2)
+    async with asyncpg.create_pool(fresh_postgres_url, min_size=1, max_size=1) as pool:
+        reader = LedgerReader(pool, ring, "test", timeout_s=10)
+        for entry_id in one.appended:
+            found = await reader.find_by_entry_id(entry_id, with_subject=True)
+            assert found is not None
+            assert found.subject_state == "open"
+
+
 async def test_one_rotation_at_a_time(fresh_postgres_url: str, tmp_path: Path) -> None:
     """A second one is refused while the first runs."""
     settings = machine(tmp_path, fresh_postgres_url)
@@ -148,8 +170,6 @@ async def test_a_spool_from_before(fresh_postgres_url: str, tmp_path: Path) -> N
     spooling = await LedgerWriter.start(
         WriterSettings(str(away.postgres.url), "test", settings.var / "spool"), ring
     )
-    from tests.integration.ledger_cases import draft
-
     entries = [draft(person=f"user:{number}") for number in range(20)]
     for entry in entries:
         await spooling.append(entry, timeout_s=2)
@@ -234,8 +254,6 @@ async def test_what_was_done_is_recorded(fresh_postgres_url: str, tmp_path: Path
         await rotating.months()
         await rotating.subjects()
     async with asyncpg.create_pool(fresh_postgres_url, min_size=1, max_size=1) as pool:
-        from service.ledger.reader import LedgerReader
-
         reader = LedgerReader(pool, Keyring(open_wrapper(settings)), "test", timeout_s=10)
         rows = await pool.fetch(
             "SELECT entry_id FROM ledger_entry WHERE type = 'keys.rotate' ORDER BY observed, seq"
@@ -256,8 +274,6 @@ async def test_what_was_done_is_recorded(fresh_postgres_url: str, tmp_path: Path
 
 
 async def _core_keys(dsn: str, entry_ids: list[bytes]) -> set[str]:
-    import json
-
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.ledger.errors import SealBroken, WrongKek
-from service.ledger.keys import FileKek, Keyring
+from service.ledger.keys import FileKek, Keyring, kek_id_of
 
 KEK = FileKek(bytes(32))
 
@@ -58,3 +58,53 @@ def test_subject_keys_are_bounded_and_forgotten() -> None:
     assert ring.open_subject_key(fresh.key_id, "alice", fresh.wrapped) == fresh.key
     with pytest.raises(SealBroken):
         ring.open_subject_key(fresh.key_id, "bob", fresh.wrapped)
+
+
+class TwoKeks:
+    """Both KEKs of a rotation, as `HeldKeks` has them."""
+
+    def __init__(self, first: FileKek, second: FileKek) -> None:
+        self._held = {kek.kek_id: kek for kek in (first, second)}
+        self.kek_id = first.kek_id
+
+    def wrap(self, name: str, key: bytes) -> bytes:
+        return self._held[self.kek_id].wrap(name, key)
+
+    def unwrap(self, name: str, wrapped: bytes) -> bytes:
+        return self._held[kek_id_of(wrapped)].unwrap(name, wrapped)
+
+    def holds(self, kek_id: bytes) -> bool:
+        return kek_id in self._held
+
+    def use(self, kek_id: bytes) -> None:
+        self.kek_id = kek_id
+
+
+def test_keys_that_are_not_stored_follow_a_rotation() -> None:
+    """What goes into the database after the switch is wrapped by the next KEK, known keys too."""
+    after = FileKek(b"\x02" * 32)
+    ring = Keyring(TwoKeks(KEK, after))
+    month, person = ring.month_key("core", "2026-11"), ring.subject_key("user:ana")
+    stored = ring.subject_key("user:bo")
+    stored.stored, as_stored = True, stored.wrapped
+    ring.follow(after.kek_id, 0, 0)
+    assert after.unwrap(month.name, month.wrapped) == month.key
+    assert kek_id_of(person.wrapped) == after.kek_id
+    assert stored.wrapped == as_stored
+    assert ring.open_subject_key(person.key_id, "user:ana", person.wrapped) == person.key
+    assert (ring.month_key("core", "2026-11"), ring.subject_key("user:ana")) == (month, person)
+    assert KEK.unwrap(month.name, KEK.wrap(month.name, month.key)) == month.key
+
+
+def test_fresh_keys_are_made_when_the_count_grows() -> None:
+    """The first count that is seen changes nothing; a later one gives up keys of its kind only."""
+    ring = Keyring(FileKek(bytes(32)))
+    month, person = ring.month_key("core", "2026-11"), ring.subject_key("user:ana")
+    ring.follow(None, 3, 5)
+    assert (ring.month_key("core", "2026-11"), ring.subject_key("user:ana")) == (month, person)
+    ring.follow(None, 4, 5)
+    assert ring.month_key("core", "2026-11").name != month.name
+    assert ring.held_month_key(month.name) == month.key
+    assert ring.subject_key("user:ana") is person
+    ring.follow(None, 4, 6)
+    assert ring.subject_key("user:ana").key_id != person.key_id
