@@ -9,6 +9,7 @@ a group that was never acknowledged.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import struct
 import zlib
@@ -24,6 +25,8 @@ MAGIC = b"TSSPOOL1"
 MARK = b"\xf7GRP"
 _HEAD = struct.Struct(">4sII")
 _READ_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -157,8 +160,11 @@ class Spool:
         self.end = len(MAGIC)
 
     def remove(self) -> None:
-        """Delete the file and let go of it."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file and let go of it; one that cannot be deleted stays for the next start."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("cannot delete %s: %s", self.path, error.strerror)
         self.release()
 
     def keep_as_damaged(self) -> Path:

@@ -22,6 +22,9 @@ PROOFS: dict[str, str] = {
     "drill": "a restored backup lacks nothing that was backed up; rollbacks and erasures are seen",
     "sequencers": "leaders killed, frozen and cut off: the tree has no fork, no gap, no repeat",
     "rotation": "no caller is refused while keys are replaced, and all opens with the last ones",
+    "coverage": "P3: every answer is covered by a signed checkpoint within ten seconds",
+    "restored": "P8: restored backups are noticed at start, none is signed",
+    "faults": "system calls of spool and signer that fail, or a kill at them, lose nothing",
 }
 RUN = "import sys; from tests.soak.{name} import main; sys.exit(main(sys.argv[1:]))"
 
