@@ -19,14 +19,16 @@ BATCH = 500
 _MONTHS = "SELECT name, wrapped FROM ledger_key WHERE substring(wrapped FROM 2 FOR 8) <> $1"
 _PUT_MONTH = "UPDATE ledger_key SET wrapped = $3 WHERE name = $1 AND wrapped = $2"
 _SUBJECTS = """
-SELECT key_id, subject_tag, wrapped FROM subject_key
+SELECT key_id, subject_tag, wrapped FROM {table}
 WHERE key_id > $2 AND substring(wrapped FROM 2 FOR 8) <> $1 ORDER BY key_id LIMIT $3
 """
 _PUT_SUBJECTS = """
-UPDATE subject_key AS k SET wrapped = n.fresh
+UPDATE {table} AS k SET wrapped = n.fresh
 FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS n (key_id, before, fresh)
 WHERE k.key_id = n.key_id AND k.wrapped = n.before
 """
+# Late keys first: they become keys of persons meanwhile, and are found there then.
+_TABLES = ("late_subject_key", "subject_key")
 
 
 class Rewrapped(NamedTuple):
@@ -53,19 +55,22 @@ async def rewrap(
             continue
         await connection.execute(_PUT_MONTH, name, wrapped, fresh)
         months += 1
-    subjects, last = 0, b""
-    while rows := await connection.fetch(_SUBJECTS, kek_id, last, BATCH):
-        changed: list[tuple[bytes, bytes, bytes]] = []
-        for key_id, tag, wrapped in rows:
-            try:
-                fresh = ring.rewrapped_subject_key(key_id, tag, wrapped)
-            except (SealBroken, WrongKek):
-                broken += 1
-            else:
-                changed.append((key_id, wrapped, fresh))
-        if changed:
-            await connection.execute(_PUT_SUBJECTS, *map(list, zip(*changed, strict=True)))
-        subjects += len(changed)
-        last = rows[-1]["key_id"]
-        progress(months + subjects)
+    subjects = 0
+    for table in _TABLES:
+        last = b""
+        while rows := await connection.fetch(_SUBJECTS.format(table=table), kek_id, last, BATCH):
+            changed: list[tuple[bytes, bytes, bytes]] = []
+            for key_id, tag, wrapped in rows:
+                try:
+                    fresh = ring.rewrapped_subject_key(key_id, tag, wrapped)
+                except (SealBroken, WrongKek):
+                    broken += 1
+                else:
+                    changed.append((key_id, wrapped, fresh))
+            if changed:
+                columns = map(list, zip(*changed, strict=True))
+                await connection.execute(_PUT_SUBJECTS.format(table=table), *columns)
+            subjects += len(changed)
+            last = rows[-1]["key_id"]
+            progress(months + subjects)
     return Rewrapped(months, subjects, broken)

@@ -124,7 +124,8 @@ async def wrapped_by(dsn: str) -> dict[str, int]:
     try:
         rows = await connection.fetch(
             "SELECT encode(substring(wrapped FROM 2 FOR 8), 'hex') AS kek, count(*) AS keys FROM "
-            "(SELECT wrapped FROM ledger_key UNION ALL SELECT wrapped FROM subject_key) AS stored "
+            "(SELECT wrapped FROM ledger_key UNION ALL SELECT wrapped FROM subject_key "
+            "UNION ALL SELECT wrapped FROM late_subject_key) AS stored "
             "GROUP BY 1"
         )
     finally:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
 from service.keys import open_wrapper
 from service.keys.errors import RotationBlocked
+from service.keys.following import KeysFollower
 from service.keys.held import LOOK_SECONDS
 from service.ledger.agreed import read_agreed
 from service.ledger.errors import WrongKek
@@ -129,6 +128,40 @@ async def test_a_machine_without_the_next_key(fresh_postgres_url: str, tmp_path:
     await all_open(two, behind.appended[:: len(behind.appended) // 50])
 
 
+async def test_a_writer_that_stops_following(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """It can unwrap with the next key, and wraps with the old one still: the old one is not retired
+    before it ends, and what it stored is wrapped anew then.
+    """
+    settings = machine(tmp_path, fresh_postgres_url)
+    held = open_wrapper(settings)
+    ring = Keyring(held)
+    place = WriterSettings(fresh_postgres_url, "test", settings.var / "spool")
+    writer = await LedgerWriter.start(place, ring)
+    follower = KeysFollower(writer, ring, held)
+    connection = await asyncpg.connect(fresh_postgres_url)
+
+    async def follow_once() -> None:
+        while (await read_agreed(connection)).epoch < 1:  # noqa: ASYNC110 - another's commit
+            await asyncio.sleep(0.05)
+        await follower.refresh(connection)
+
+    async with rotation(settings, patience_seconds=3) as rotating, asyncio.TaskGroup() as group:
+        group.create_task(follow_once())
+        with pytest.raises(RotationBlocked, match="not every writer wraps with the next key"):
+            await rotating.kek()
+    agreed = await read_agreed(connection)
+    await connection.close()
+    assert agreed.old_kek == held.kek_id
+    entry = draft(person="user:late")
+    await writer.append(entry, timeout_s=2)
+    await writer.close()
+    assert held.kek_id.hex() in await wrapped_by(fresh_postgres_url)
+    async with rotation(settings) as rotating:
+        done = await rotating.kek()
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    await all_open(settings, [entry.entry_id])
+
+
 async def test_a_process_that_only_reads(fresh_postgres_url: str, tmp_path: Path) -> None:
     """Reports and backtests follow nothing: one that began before reads what came after."""
     settings = machine(tmp_path, fresh_postgres_url)
@@ -188,11 +221,17 @@ async def test_a_spool_from_before(fresh_postgres_url: str, tmp_path: Path) -> N
 
 
 async def test_an_erasure_during_a_rotation(fresh_postgres_url: str, tmp_path: Path) -> None:
-    """A person's key that is deleted while keys are wrapped anew stays deleted."""
+    """A person's key that is deleted while keys are wrapped anew stays deleted; keys that wait to
+    be compared with the journal of erasures are wrapped anew as well.
+    """
     settings = machine(tmp_path, fresh_postgres_url)
     async with worker(settings) as one:
         await asyncio.gather(*(one.append(0, f"user:{number}") for number in range(1500)))
         connection = await asyncpg.connect(fresh_postgres_url)
+        await connection.execute(
+            "INSERT INTO late_subject_key SELECT key_id, subject_tag, wrapped "
+            "FROM subject_key WHERE subject_tag = 'user:1'"
+        )
         erased: set[str] = set()
 
         async def erase() -> None:
@@ -210,87 +249,3 @@ async def test_an_erasure_during_a_rotation(fresh_postgres_url: str, tmp_path: P
     assert not erased & {row["subject_tag"] for row in left}
     assert len(left) == 1350
     assert set(await wrapped_by(fresh_postgres_url)) == {done.result().after.hex()}
-
-
-async def test_month_keys_are_replaced_under_load(fresh_postgres_url: str, tmp_path: Path) -> None:
-    """When the rotation returns, every writer seals with one fresh key, and old entries open."""
-    settings = machine(tmp_path, fresh_postgres_url)
-    async with worker(settings, "one") as one, worker(settings, "two") as two:
-        async with under_load(one, two):
-            async with rotation(settings) as rotating:
-                await rotating.months()
-            middle = len(one.appended), len(two.appended)
-        entries = one.appended + two.appended
-        fresh = one.appended[middle[0] + 4 :] + two.appended[middle[1] + 4 :]
-    names = await _core_keys(fresh_postgres_url, fresh)
-    before = await _core_keys(fresh_postgres_url, [one.appended[0], two.appended[0]])
-    assert len(fresh) > 20
-    assert len(names) == 1
-    assert not names & before
-    await all_open(settings, entries[:: len(entries) // 50])
-
-
-async def test_keys_of_persons_are_replaced_under_load(
-    fresh_postgres_url: str, tmp_path: Path
-) -> None:
-    """When the rotation returns, a person's next entry is under another key, and both open."""
-    settings = machine(tmp_path, fresh_postgres_url)
-    async with worker(settings) as one:
-        first = await one.append(0, "user:ana")
-        again = await one.append(0, "user:ana")
-        async with under_load(one), rotation(settings) as rotating:
-            await rotating.subjects()
-        last = await one.append(0, "user:ana")
-    keys = await _subject_keys(fresh_postgres_url, [first, again, last])
-    assert keys[first] == keys[again] != keys[last]
-    await all_open(settings, [first, again, last])
-
-
-async def test_what_was_done_is_recorded(fresh_postgres_url: str, tmp_path: Path) -> None:
-    """Each step leaves an entry `keys.rotate`; nothing of a key is in it."""
-    settings = machine(tmp_path, fresh_postgres_url)
-    async with rotation(settings) as rotating:
-        done = await rotating.kek()
-        await rotating.months()
-        await rotating.subjects()
-    async with asyncpg.create_pool(fresh_postgres_url, min_size=1, max_size=1) as pool:
-        reader = LedgerReader(pool, Keyring(open_wrapper(settings)), "test", timeout_s=10)
-        rows = await pool.fetch(
-            "SELECT entry_id FROM ledger_entry WHERE type = 'keys.rotate' ORDER BY observed, seq"
-        )
-        cores = [(await reader.find_by_entry_id(row["entry_id"])) for row in rows]
-        epoch = (await read_agreed(pool)).epoch
-    told = [found.core or {} for found in cores if found is not None]
-    assert [(core["key"], core["step"]) for core in told] == [
-        ("kek", "begin"),
-        ("kek", "switch"),
-        ("kek", "done"),
-        ("month", "done"),
-        ("subject", "done"),
-    ]
-    assert [core["epoch"] for core in told] == [1, 2, 3, 4, 5]
-    assert epoch == 5
-    assert all(core["after"] == done.after.hex() for core in told[:3])
-
-
-async def _core_keys(dsn: str, entry_ids: list[bytes]) -> set[str]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch(
-            "SELECT header FROM ledger_entry WHERE entry_id = ANY($1::bytea[])", entry_ids
-        )
-    finally:
-        await connection.close()
-    return {json.loads(row["header"])["blocks"]["core"]["key"] for row in rows}
-
-
-async def _subject_keys(dsn: str, entry_ids: list[bytes]) -> dict[bytes, Any]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch(
-            "SELECT entry_id, key_id FROM entry_subject WHERE entry_id = ANY($1::bytea[])",
-            entry_ids,
-        )
-    finally:
-        await connection.close()
-    return {row["entry_id"]: row["key_id"] for row in rows}
