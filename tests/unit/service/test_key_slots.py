@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from service.keys import HeldKeks, open_wrapper
 from service.keys.secret_file import write_secret
@@ -112,3 +113,23 @@ def test_what_shows_a_wrapper_shows_no_key(settings: Settings) -> None:
     assert FileKek(key).kek_id.hex() in shown
     assert key.hex() not in shown
     assert repr(key) not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://vault.example:8200",
+        "vault.example",
+        "https://",
+        "ftp://127.0.0.1",
+        "https://u:p@v.example",
+    ],
+)
+@pytest.mark.parametrize("group", ["transit", "kms"])
+def test_a_key_crosses_no_wire_in_clear(group: str, url: str) -> None:
+    """Plain HTTP goes to this machine only; the error repeats nothing of the setting."""
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({group: {"url": url}})
+    assert url not in str(caught.value)
+    for fine in ("https://vault.example:8200", "http://127.0.0.1:8200", "http://[::1]:8200"):
+        Settings.model_validate({group: {"url": fine}})
