@@ -120,7 +120,7 @@ def test_what_shows_a_wrapper_shows_no_key(settings: Settings) -> None:
     [
         "http://vault.example:8200",
         "vault.example",
-        "https://",
+        "https:///v1",
         "ftp://127.0.0.1",
         "https://u:p@v.example",
     ],
