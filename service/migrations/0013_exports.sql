@@ -163,7 +163,7 @@ CREATE TRIGGER export_decision_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON expor
 CREATE TRIGGER export_job_kept BEFORE DELETE OR TRUNCATE ON export_job
     FOR EACH STATEMENT EXECUTE FUNCTION export_kept();
 
--- Which entries a time has. Entries lie about in the order of their time, so this stays small, and
--- inserting costs next to nothing (measured: not told apart from none).
+-- Which entries a time has. Entries lie about in the order of their time, so this stays small;
+-- inserting an entry costs the server 2 µs more (of 70).
 CREATE INDEX ledger_entry_observed_brin ON ledger_entry
     USING brin (observed) WITH (pages_per_range = 32, autosummarize = on);
