@@ -13,6 +13,7 @@ from service.api.problems import PROBLEMS
 from service.embedded import EmbeddedServers
 from tests.events import event
 from tests.http_client import Answer, Client
+from tests.keeping import checkpointed
 from tests.running import Here, service_here, settings_on
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -179,6 +180,10 @@ async def test_too_many_at_once_are_refused_early(here: Here) -> None:
 async def test_health_and_metrics(here: Here) -> None:
     """`/livez`, `/readyz` and `/metrics` need no key and say what they should."""
     await here.client.score(event("signup"))
+    assert here.settings.postgres.url is not None
+    log_name = here.settings.ledger.log_name
+    await checkpointed(here.settings.postgres.url, here.settings.signer_dir, log_name)
+    await here.runtime.record_watch.look()
     async with Client(None, transport=here.transport) as client:
         assert (await client.get("/livez")).json == {"live": True}
         ready = await client.get("/readyz")
