@@ -374,15 +374,15 @@ class Verifier:
                 if two_roots(at, size, path, same) != (claimed, root) or next(path, None):
                     raise Invalid("earlier", at)
                 roots[at] = claimed
-        kept = export["checkpoint"] if self.since is None else self.since
-        kept_origin, self.kept, kept_root, _ = read_checkpoint(kept, self.keys)
+        here, since = (origin, size, root, 0), self.since
+        by, self.kept, old, _ = here if since is None else read_checkpoint(since, self.keys)
         if (known := roots.get(self.kept)) is None:
             self.flaws[
                 INCOMPLETE, f"{'older' if self.kept > size else 'unconnected'} {self.kept}"
             ] += 1
-        elif known != kept_root and kept_origin == origin:
+        elif known != old and by == origin:
             raise Invalid("fork", self.kept)
-        elif known != kept_root:
+        elif known != old:
             self.flaws[GAP, f"lost {self.kept}"] += 1
         self.cosigned = signatures(export["checkpoint"], self.witnesses)[1]
         for name in {name for name, _ in self.witnesses} - self.cosigned.keys():
