@@ -135,7 +135,8 @@ async def test_nothing_of_an_erased_person_is_left(here: Here, desks: Desks) -> 
             assert len(after[entry_id]["terms"]) == len(row["terms"]) - 1
         else:
             assert after[entry_id] == row
-    assert not await rows(here.settings, "SELECT FROM label")
+    event_tag = brain.tagger.tag("event", sent["event_id"])
+    assert not await rows(here.settings, "SELECT FROM label WHERE event_tag = $1", event_tag)
     assert not await rows(here.settings, "SELECT FROM list_entry")
     held = (await desks.held(person)).json
     assert [held[section] for section in ("entries", "labels", "lists", "counters")] == [[]] * 4
