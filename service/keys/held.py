@@ -22,6 +22,8 @@ from service.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+# A file that does not open may cost seconds of a key service's time each time.
+FAILED_SECONDS = 60.0
 
 
 class HeldKeks:
@@ -34,6 +36,7 @@ class HeldKeks:
         self._held = {self._current.kek_id: self._current}
         # By the digest of a key file's content: what was opened once is not asked for again.
         self._ids = {self._mark(slots.path): self._current.kek_id}
+        self._failed_at: dict[bytes, float] = {}
         self._looked_at = 0.0
         self.look()
         if slots.is_in_clear():
@@ -80,19 +83,20 @@ class HeldKeks:
         self._current = kek
 
     def look(self) -> None:
-        """Open the key files that are not open yet. One that does not open is left out, and said.
+        """Open the key files that are not open yet. One that does not open is left out for a while.
 
         May ask the key service.
         """
         with self._lock:
-            self._looked_at = time.monotonic()
+            now = self._looked_at = time.monotonic()
             for path in (self._slots.path, *self._slots.others()):
+                mark = self._mark(path)
+                if mark in self._ids or now - self._failed_at.get(mark, -1e9) < FAILED_SECONDS:
+                    continue
                 try:
-                    mark = self._mark(path)
-                    if mark in self._ids:
-                        continue
                     kek = self._slots.open(path)
                 except LedgerError as error:
+                    self._failed_at[mark] = now
                     log.warning("a key-encryption key cannot be used: %s", error)
                 else:
                     self._held[kek.kek_id] = kek

@@ -46,12 +46,24 @@ def write_secret(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # A link and not a rename: it fails where somebody else was first.
-        os.link(fresh, path)
-        fresh.unlink()
+        _put(fresh, path)
         sync_directory(path.parent)
     except OSError as error:
         raise KeyFileError(f"cannot write the key file {path}: {error.strerror}") from None
+
+
+def _put(fresh: Path, path: Path) -> None:
+    """Give the file its name, unless another has it. Raises `OSError`."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: nobody else may be at it meanwhile
+        if path.exists():
+            raise
+        fresh.rename(path)
+    else:
+        fresh.unlink()
 
 
 def sync_directory(path: Path) -> None:

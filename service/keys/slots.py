@@ -94,14 +94,13 @@ class KekSlots:
             return False
         try:
             # Other processes on this machine do the same: whoever comes second finds it done.
-            with contextlib.suppress(FileExistsError):
-                os.link(self.path, kept)
-            sync_directory(self.path.parent)
+            if not kept.exists():
+                write_secret(kept, read_secret(self.path))
             with contextlib.suppress(FileNotFoundError):
                 fresh.replace(self.path)
             sync_directory(self.path.parent)
-        except OSError as error:
-            log.warning("%s stays as it is: %s", self.path, error.strerror)
+        except (OSError, KeyFileError) as error:
+            log.warning("%s stays as it is: %s", self.path, error)
             return False
         return True
 
