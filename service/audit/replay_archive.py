@@ -1,30 +1,32 @@
 """Where are the rule set, the bundle and the facts' types that an entry names?
 
-Rule sets come from the database, bundles from `VAR/bundles`, each by its hash. Invariant: what is
-given has the hash that was asked for; what is not there is said by name, never replaced.
+Rule sets come from the database or from directories, bundles from `VAR/bundles` or another
+directory of bundles, each by its hash. Invariant: what is given has the hash that was asked for;
+what is not there is said by name, never replaced.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from features.catalog import DEFAULT_PATH, Catalog, CatalogError
+from features.catalog import Catalog, CatalogError
 from rules.errors import ContentError
 from rules.files import RuleSetFiles
 from rules.ruling import Ruling
 from service.bundle import MANIFEST_FILE, BundleError, Manifest, parse_manifest, read_bundle
 from service.rule_sets.errors import RuleSetRejected, UnknownRuleSet
-from service.rule_sets.store import read_files
 from service.scorer import Scorer
-from service.settings import Settings
 
 SHOWN = 16
 # A ruling of 1,000 rules takes 20 MB, a model 5.
 MOST_RULINGS, MOST_SCORERS = 6, 4
 
 Part = TypeVar("Part")
+ReadRules = Callable[[str], Awaitable[RuleSetFiles]]
+"""Return the files of a version. Raises `UnknownRuleSet` and `RuleSetRejected`."""
 
 
 class PartMissing(Exception):
@@ -62,18 +64,17 @@ class _OwnSchema:
 class ReplayArchive:
     """Loads what entries name. For one event loop and one process."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises `CatalogError` when the catalog of the settings cannot be used."""
-        self._bundles = settings.var / "bundles"
-        self.catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
+    def __init__(self, catalog: Catalog, bundles: Path) -> None:
+        self._bundles = bundles
+        self._catalog = catalog
         self._rulings: _Loaded[tuple[Ruling, Catalog]] = _Loaded(MOST_RULINGS)
         self._scorers: _Loaded[Scorer] = _Loaded(MOST_SCORERS)
 
-    async def ruling(self, connection: Any, version: str) -> tuple[Ruling, Catalog]:
+    async def ruling(self, read: ReadRules, version: str) -> tuple[Ruling, Catalog]:
         """Return a rule set and the catalog with its series. Raises `PartMissing`."""
         found = self._rulings.find(version)
         if found is None:
-            found = await self._load_ruling(connection, version)
+            found = await self._load_ruling(read, version)
             self._rulings.keep(version, found)
         if isinstance(found, PartMissing):
             raise found
@@ -92,12 +93,12 @@ class ReplayArchive:
         return found
 
     async def _load_ruling(
-        self, connection: Any, version: str
+        self, read: ReadRules, version: str
     ) -> tuple[Ruling, Catalog] | PartMissing:
         try:
-            files = await read_files(connection, version)
+            files = await read(version)
         except UnknownRuleSet:
-            return PartMissing(f"rule set {version[:SHOWN]} is not in the database")
+            return PartMissing(f"rule set {version[:SHOWN]} is not here")
         except RuleSetRejected as error:
             return PartMissing(f"rule set {version[:SHOWN]} was changed: {error}")
         try:
@@ -109,7 +110,7 @@ class ReplayArchive:
             )
 
     def _extended(self, files: RuleSetFiles) -> Catalog:
-        return self.catalog if files.series is None else self.catalog.extended([files.series])
+        return self._catalog if files.series is None else self._catalog.extended([files.series])
 
     def _load_scorer(self, version: str) -> Scorer | PartMissing:
         directory = self._bundles / version[:SHOWN]

@@ -10,26 +10,26 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
 
-from service.audit.opened_entries import OPEN, AuditEntry, EntryOpener
-from service.audit.replay import concluded, decided_again, differences, recorded_of
-from service.audit.replay_archive import PartMissing, ReplayArchive
-from service.code_version import code_version
+from features.catalog import DEFAULT_PATH, Catalog
+from service.audit.opened_entries import OPEN, EntryOpener
+from service.audit.replay_archive import ReplayArchive
+from service.audit.replay_tally import ReplayTally, compare
 from service.keys import open_wrapper
 from service.ledger.keys import Keyring
+from service.rule_sets.store import read_files
 from service.settings import Settings
 
 # 0.6 ms of work each: a part takes half a second.
 PART_ENTRIES = 500
-MOST_SHOWN = 20
 NICE = 10
 # What a process of its own costs to start, in decisions.
 WORTH_PROCESSES = 3_000
@@ -49,52 +49,19 @@ WHERE type = 'decision' AND ($1::timestamptz IS NULL OR observed >= $1)
 Progress = Callable[[int, int], None]
 
 
-@dataclass(slots=True)
-class ReplayTally:
-    """What came of the decisions.
-
-    `different`: entry id and what differs, the first of them; `missing`: why some could not be
-    computed, by reason: `erased`, `restricted`, `gone` (past its retention), `damaged`, and the
-    names of parts that are not here. `other_code`: computed by other code than decided.
-    """
-
-    equal: int = 0
-    differing: int = 0
-    different: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    unread: Counter[str] = field(default_factory=Counter)
-    missing: Counter[str] = field(default_factory=Counter)
-    other_code: Counter[str] = field(default_factory=Counter)
-    model_failed: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many decisions were looked at."""
-        return self.equal + self.differing + self.unread.total() + self.missing.total()
-
-    def add(self, other: ReplayTally) -> None:
-        """Take in what another part found."""
-        self.equal += other.equal
-        self.differing += other.differing
-        self.different = (self.different + other.different)[:MOST_SHOWN]
-        self.unread.update(other.unread)
-        self.missing.update(other.missing)
-        self.other_code.update(other.other_code)
-        self.model_failed += other.model_failed
-
-
 @dataclass(frozen=True, slots=True)
 class Replaying:
     """What a process needs to compute decisions again."""
 
     opener: EntryOpener
     archive: ReplayArchive
-    code: str
 
     @classmethod
     def of(cls, settings: Settings) -> Replaying:
         """Raises `CatalogError` and key errors."""
         opener = EntryOpener(Keyring(open_wrapper(settings)), settings.ledger.log_name)
-        return cls(opener, ReplayArchive(settings), code_version())
+        catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
+        return cls(opener, ReplayArchive(catalog, settings.var / "bundles"))
 
     async def part(self, connection: Any, entry_ids: Sequence[bytes]) -> ReplayTally:
         """Compute these decisions again. Raises `WrongKek` and what asyncpg raises."""
@@ -103,40 +70,15 @@ class Replaying:
         entries = await self.opener.entries(connection, entry_ids, ("core", "subject"))
         tally.unread["gone"] += len(entry_ids) - len(entries)
         for entry in entries:
-            await self._one(connection, entry, tally)
+            closed = [state for state in entry.states.values() if state != OPEN]
+            if closed:
+                tally.unread[closed[-1]] += 1
+            else:
+                said = entry.header.versions, entry.blocks["core"], entry.blocks["subject"]
+                await compare(
+                    self.archive, partial(read_files, connection), entry.entry_id, *said, tally
+                )
         return tally
-
-    async def _one(self, connection: Any, entry: AuditEntry, tally: ReplayTally) -> None:
-        closed = [state for state in entry.states.values() if state != OPEN]
-        if closed:
-            tally.unread[closed[-1]] += 1
-            return
-        try:
-            recorded = recorded_of(entry.blocks["core"], entry.blocks["subject"])
-        except KeyError:
-            tally.unread["early"] += 1
-            return
-        versions = entry.header.versions
-        try:
-            ruling, catalog = await self.archive.ruling(connection, versions.get("rule_set", ""))
-            scorer = self.archive.scorer(versions.get("bundle"))
-        except PartMissing as missing:
-            tally.missing[str(missing)] += 1
-            return
-        just_seen = recorded.just_seen
-        if just_seen is None:
-            just_seen = concluded(recorded, catalog.plan(recorded.answer["type"]).novelty)
-        again = decided_again(recorded, ruling, scorer, just_seen)
-        different = differences(recorded.answer, again)
-        if different:
-            tally.differing += 1
-            tally.different = [*tally.different, (entry.entry_id, different)][:MOST_SHOWN]
-        else:
-            tally.equal += 1
-        if versions.get("code") != self.code:
-            tally.other_code[versions.get("code", "")] += 1
-        if scorer is not None and recorded.answer["score"] is None:
-            tally.model_failed += 1
 
 
 async def replay_span(

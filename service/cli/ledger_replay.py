@@ -7,6 +7,7 @@ it was done is itself on the record.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,7 @@ from service.cli.options import Var
 
 if TYPE_CHECKING:
     from service.actions import Actions
-    from service.audit.replay_run import ReplayTally
+    from service.audit.replay_tally import ReplayTally
 
 DIFFERENT, INCOMPLETE = 2, 4
 
@@ -25,7 +26,7 @@ Since = Annotated[
 Until = Annotated[datetime | None, typer.Option(help="... up to here", show_default=False)]
 
 
-def replay(
+def replay(  # noqa: PLR0913 - an option each
     since: Since = None,
     until: Until = None,
     limit: Annotated[
@@ -37,12 +38,57 @@ def replay(
     processes: Annotated[
         int | None, typer.Option(min=1, max=64, help="Default: 2 if it is worth it")
     ] = None,
+    package: Annotated[
+        Path | None,
+        typer.Option(help="An export instead of the record; needs no database and no keys"),
+    ] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option(help="With --package: directories of rule sets")
+    ] = None,
+    bundles: Annotated[
+        Path | None, typer.Option(help="With --package: bundles. Default: those under --var")
+    ] = None,
     var: Var = None,
 ) -> None:
     """Compute decisions again from their entries: outcome, score bits, hits and reasons.
 
     Exit code: 0 all equal, 2 some differ, 4 some could not be computed.
     """
+    if package is not None:
+        tally = _of_package(package, rules or [], bundles, var)
+    else:
+        tally = _of_record(since, until, limit, entry, processes, var)
+    for line in lines_of(tally):
+        typer.echo(line)
+    if tally.differing:
+        raise typer.Exit(DIFFERENT)
+    is_missing = tally.missing or tally.unread["damaged"]
+    if is_missing or (not tally.equal and (entry is not None or package is not None)):
+        raise typer.Exit(INCOMPLETE)
+
+
+def _of_package(
+    package: Path, rules: list[Path], bundles: Path | None, var: Path | None
+) -> ReplayTally:
+    import asyncio
+
+    from features.catalog import DEFAULT_PATH, Catalog
+    from service.audit.replay_disclosed import replay_package
+    from service.settings import load_settings
+
+    settings = load_settings(var)
+    catalog = Catalog.load(settings.catalog or DEFAULT_PATH)
+    return asyncio.run(replay_package(package, rules, bundles or settings.var / "bundles", catalog))
+
+
+def _of_record(
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    entry: str | None,
+    processes: int | None,
+    var: Path | None,
+) -> ReplayTally:
     from datetime import UTC
 
     from service.audit.replay_run import replay_entry, replay_span
@@ -63,13 +109,7 @@ def replay(
             return await replay_entry(settings, actions.dsn, entry_id)
         return await replay_span(settings, actions.dsn, begin, end, limit, _shown, processes)
 
-    tally = with_actions(settings, act)
-    for line in lines_of(tally):
-        typer.echo(line)
-    if tally.differing:
-        raise typer.Exit(DIFFERENT)
-    if tally.missing or tally.unread["damaged"] or (entry is not None and not tally.equal):
-        raise typer.Exit(INCOMPLETE)
+    return with_actions(settings, act)
 
 
 def lines_of(tally: ReplayTally) -> list[str]:
@@ -100,6 +140,7 @@ _UNREAD = {
     "restricted": "the person's data are restricted",
     "gone": "past their retention",
     "damaged": "the entry cannot be opened; `touchstone ledger verify` says more",
+    "withheld": "the package does not disclose both of its blocks",
     "early": "entries of early releases, without the facts",
 }
 

@@ -11,9 +11,16 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from features.catalog import Catalog
+from service.audit.replay_disclosed import replay_package
 from service.audit.replay_run import replay_entry
 from service.embedded import EmbeddedServers
+from service.ledger.keys import FileKek, Keyring
+from service.rule_sets.store import read_files
+from service.secrets_files import read_keys
 from service.settings import Settings
+from tests.keeping import checkpointed
+from tests.packages import built_package, package_request
 from tests.running import settings_on
 from tests.soak.replay import Figures, again, replayed
 
@@ -77,6 +84,30 @@ async def test_p9_a_changed_model_is_seen(
     tally, _ = await again(copy)
     assert any("was changed" in part for part in tally.missing)
     assert tally.differing == 0
+
+
+async def test_p9_from_a_package_alone(decided: tuple[Figures, Settings], tmp_path: Path) -> None:
+    """Whoever has an export, the rule sets and the bundles computes every disclosed decision."""
+    found, settings = decided
+    dsn, log = str(settings.postgres.url), settings.ledger.log_name
+    await checkpointed(dsn, tmp_path / "signer", log)
+    connection = await asyncpg.connect(dsn)
+    size = await connection.fetchval("SELECT size FROM ledger_tree")
+    directories = []
+    for version in sorted(found.rule_sets):
+        directories.append(tmp_path / version)
+        (await read_files(connection, version)).write(directories[-1])
+    await connection.close()
+    ring = Keyring(FileKek(read_keys(settings).kek))
+    package = tmp_path / "package.tar"
+    request = package_request(log, last=size, blocks=("core", "subject"))
+    await built_package(dsn, ring, request, package, tmp_path / "signer")
+    bundles = settings.var / "bundles"
+    tally = await replay_package(package, directories, bundles, Catalog.load())
+    assert (tally.equal, tally.total) == (found.decided, found.decided)
+    less = await replay_package(package, directories[:1], bundles, Catalog.load())
+    assert 0 < less.equal < found.decided
+    assert any(sorted(found.rule_sets)[1][:16] in part for part in less.missing)
 
 
 async def test_p9_one_entry(decided: tuple[Figures, Settings]) -> None:

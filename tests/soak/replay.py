@@ -23,7 +23,8 @@ from typing import Any
 import asyncpg
 
 from rules.files import RuleSetFiles
-from service.audit.replay_run import ReplayTally, replay_span
+from service.audit.replay_run import replay_span
+from service.audit.replay_tally import ReplayTally
 from service.bundle import CURRENT_FILE, MANIFEST_FILE, Calibration, current_bundle, parse_manifest
 from service.embedded import EmbeddedServers
 from service.settings import Settings
@@ -192,7 +193,7 @@ async def run(events: int, seed: int) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Run the proof."""
     parser = argparse.ArgumentParser(prog="replay", description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--events", type=int, default=10_100)
     parser.add_argument("--seed", type=int, default=11)
     chosen = parser.parse_args(arguments)
     return asyncio.run(run(chosen.events, chosen.seed))
