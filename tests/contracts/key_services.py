@@ -31,7 +31,7 @@ from service.settings import Settings
 from tests.served import HOST, free_port
 
 START_SECONDS = 30
-TOKEN = "contract-test-token"
+TOKEN, REVOKED = "contract-test-token", "s.contract-test-revoked"
 AWS = {
     "AWS_ACCESS_KEY_ID": "contract-test-id",
     "AWS_SECRET_ACCESS_KEY": "contract-test-secret",
@@ -120,7 +120,7 @@ class OpenBao:
     @contextlib.contextmanager
     def refusing(self, path: Path) -> Iterator[None]:
         """The token is no good for a while."""
-        self.token_file.write_text("s.revoked")
+        self.token_file.write_text(REVOKED)
         yield
         self.token_file.write_text(TOKEN)
 

@@ -16,11 +16,11 @@ from service.keys.provider import provider_of
 from service.keys.slots import KekSlots
 from service.ledger.errors import KeyFileError, WrongKek
 from service.secrets_files import ensure_keys
-from tests.contracts.key_services import AWS, TOKEN, KeyService, started
+from tests.contracts.key_services import AWS, REVOKED, TOKEN, KeyService, started
 from tests.served import HOST, free_port
 
 KEY = bytes(range(32))
-SECRETS = (TOKEN, *AWS.values())
+SECRETS = (TOKEN, REVOKED, *AWS.values())
 
 
 @pytest.fixture(scope="module", params=["file", "transit", "kms"])
