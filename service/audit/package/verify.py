@@ -181,7 +181,7 @@ def views(entry: Entry, values: Mapping[str, dict[str, Any]]) -> tuple[bytes, by
     cells += ["opened" if block in opened else withheld.get(block, "") for block in BLOCKS]
     csv = f'{idx},{header.time},{kind},{uid},{header.writer},{header.seq},"{cells[0]}",'
     csv += ("" if score is None else repr(score)) + ',"' + '","'.join(cells[1:])
-    csv += f'",{header.versions.get("rules", "")},{header.versions.get("bundle", "")}\r\n'
+    csv += f'",{header.versions.get("rule_set", "")},{header.versions.get("bundle", "")}\r\n'
     told = {"outcome": outcome, "reasons": reasons, "rules": rules, "score": score, "actor": who}
     # OCSF: a decision is a Detection Finding, what people do Entity Management, else a Base Event.
     number, activity, severity = 3004, 99, 1
