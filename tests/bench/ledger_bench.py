@@ -216,6 +216,7 @@ class Bench:
                 spool = self._base / f"spool{len(sides)}"
                 writer = await LedgerWriter.start(WriterSettings(dsn, LOG, spool), self._ring)
                 sides.append(Side(dsn, writer, process))
+            await self._one_by_one(sides, turns * appends // 10)
             for turn in range(turns + 1):
                 for side in sides if turn % 2 else reversed(sides):
                     await self._turn(side, appends, is_warm=turn > 0)
@@ -243,15 +244,19 @@ class Bench:
             ),
         ]
 
+    async def _one_by_one(self, sides: list[Side], appends: int) -> None:
+        """Append to one side and the other alternately, so that both meet the same weather."""
+        for number in range(appends + 200):
+            for side in sides if number % 2 else reversed(sides):
+                draft = self._draft()
+                began = time.perf_counter()
+                await side.writer.append(draft, timeout_s=10)
+                if number >= 200:
+                    side.latencies_ms.append((time.perf_counter() - began) * 1e3)
+
     async def _turn(self, side: Side, appends: int, *, is_warm: bool) -> None:
         drafts = [self._draft() for _ in range(appends)]
-        alone = [self._draft() for _ in range(appends // 10)]
         connection = await asyncpg.connect(side.dsn)
-        for draft in alone:
-            began = time.perf_counter()
-            await side.writer.append(draft, timeout_s=10)
-            if is_warm:
-                side.latencies_ms.append((time.perf_counter() - began) * 1e3)
         await until(lambda: queue_is_empty(connection))
         before = self._cpu(side)
         waiting = iter(drafts)
