@@ -98,8 +98,8 @@ def _moved(one: Case, change: Callable[[list[StoredRow], list[dict[str, bytes]]]
 
 
 def _swap(rows: list[StoredRow], secrets: list[dict[str, bytes]]) -> None:
-    for things in (rows, secrets):
-        things[5], things[6] = things[6], things[5]  # type: ignore[index, call-overload]
+    rows[5], rows[6] = rows[6], rows[5]
+    secrets[5], secrets[6] = secrets[6], secrets[5]
 
 
 def _drop(rows: list[StoredRow], secrets: list[dict[str, bytes]]) -> None:

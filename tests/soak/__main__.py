@@ -19,6 +19,8 @@ PROOFS: dict[str, str] = {
     "leaks": "P5: no planted personal value is found in clear",
     "erasure": "P6: nothing of 1,000 erased persons is left, all else is intact",
     "replay": "P9: every decision is computed again from its entry, to the bit",
+    "packages": "P4: every byte of a package flipped, every attack on one seen; no false alarm",
+    "tampers": "P4: what a superuser changes in the database is seen, with key and checkpoint",
     "drill": "a restored backup lacks nothing that was backed up; rollbacks and erasures are seen",
     "sequencers": "leaders killed, frozen and cut off: the tree has no fork, no gap, no repeat",
     "rotation": "no caller is refused while keys are replaced, and all opens with the last ones",
