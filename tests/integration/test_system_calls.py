@@ -27,6 +27,25 @@ async def test_a_fault_loses_nothing_and_leaves_nothing_behind(
     assert hits == len(chosen)
 
 
+async def test_what_the_signer_remembers_is_on_disk_before_it_has_its_name(
+    fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """Every file is written beside, made durable, renamed, and its directory made durable."""
+    if (why := why_not()) is not None:
+        pytest.skip(why)
+    with trials(fresh_postgres_url, tmp_path) as running:
+        calls = await running.calls("signing")
+    steps = ["openat", "write", "fsync", "rename", "openat", "fsync"]
+    places = [number for number, call in enumerate(calls) if call.where.endswith(".new")]
+    begins = [number for number in places if calls[number].call == "openat"]
+    assert len(begins) > 5
+    for number in begins:
+        found = calls[number : number + len(steps)]
+        assert [call.call for call in found] == steps
+        name = found[0].where
+        assert [call.where for call in found] == [name] * 4 + ["/signer"] * 2
+
+
 def some(points: list[Point]) -> list[Point]:
     """The first and the last call of each kind: a first key or file, and one of later rounds."""
     kinds: dict[str, list[Point]] = {}

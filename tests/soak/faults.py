@@ -30,6 +30,7 @@ from service.ledger.writer import LedgerWriter, WriterSettings
 from service.migrate import migrate
 from service.settings import Settings
 from service.signer.signer import Signer
+from service.signer.state import SignerFiles
 from tests.integration.ledger_cases import KEK
 from tests.integration.ledger_fixtures import TABLES
 from tests.keeping import sequenced
@@ -73,16 +74,20 @@ class Trials:
         self._count = 0
 
     async def points(self, scenario: str) -> list[Point]:
+        """Return each call of the scenario once: strace injects into that of every thread."""
+        calls = await self.calls(scenario)
+        return list({(call.call, call.number): call for call in reversed(calls)}.values())[::-1]
+
+    async def calls(self, scenario: str) -> list[Point]:
         """Return every call of the scenario on files of ours, from one run without a fault.
 
-        strace counts the calls of each thread for itself, and injects into the call of that number
-        in every thread that gets there.
+        strace counts the calls of each thread for itself.
         """
         base = await self._fresh(scenario)
         options = ["-y", "-s", "300", "-e", f"trace={','.join(CALLS)}"]
         _, lines = self._run(scenario, base, options)
         counts: Counter[tuple[str, str]] = Counter()
-        found: dict[tuple[str, int], Point] = {}
+        found = []
         for line in lines:
             if (call := _CALL.search(line)) is None:
                 continue
@@ -90,9 +95,8 @@ class Trials:
             counts[thread, name] += 1
             if str(base) in call[2]:
                 place = call[2].partition(str(base))[2].partition('"')[0].partition(">")[0]
-                number = counts[thread, name]
-                found.setdefault((name, number), Point(scenario, name, number, place))
-        return list(found.values())
+                found.append(Point(scenario, name, counts[thread, name], place))
+        return found
 
     async def outcome(self, point: Point, fault: str) -> Outcome:
         """Inject one fault, then start as usual and look."""
@@ -151,11 +155,20 @@ class Trials:
             strace.communicate(timeout=ATTACH_SECONDS)
         return said_lines, output.read_text().splitlines() if output.exists() else []
 
+    async def _unremembered(self, base: Path) -> list[str]:
+        """Return the checkpoints that left before the signer's own memory of them was on disk."""
+        state = SignerFiles(base / "signer").load()
+        connection = await asyncpg.connect(self._dsn)
+        rows = await connection.fetch("SELECT size FROM ledger_checkpoint")
+        await connection.close()
+        size = 0 if state is None else state.size
+        return [f"not remembered: {row['size']}" for row in rows if row["size"] > size]
+
     async def _look(
         self, base: Path, acknowledged: list[str], published: list[tuple[int, str]]
     ) -> list[str]:
         """Start what a service starts, and return what is not as it should be."""
-        wrong = []
+        wrong = await self._unremembered(base)
         writer = await LedgerWriter.start(
             WriterSettings(self._dsn, LOG, base / "spool"), Keyring(FileKek(KEK))
         )
