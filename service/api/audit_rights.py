@@ -30,7 +30,7 @@ from service.audit.opened_entries import EntryOpener
 from service.csv_rows import Problems, refuse_rows
 from service.lists.entries import BadEntry, stated_entity
 from service.rights.access import Access, Part, Stores
-from service.rights.errors import ErasureIncomplete, SubjectRestricted
+from service.rights.errors import SubjectRestricted
 from service.rights.mentions import mentions
 from service.rights.page import as_html, as_json
 from service.rights.requests import (
@@ -119,12 +119,9 @@ async def execute(
     what = {"request": request_id, "step": "begun"}
     async with runtime.actions.action("subject.erase", who, **what) as action:
         parts = runtime.rights.parts
-        try:
-            found, keys = await begin_erasure(
-                action.connection, request_id, caller.actor, parts.digests, parts.file
-            )
-        except OSError:
-            raise ErasureIncomplete("The journal of erasures cannot be written.") from None
+        found, keys = await begin_erasure(
+            action.connection, request_id, caller.actor, parts.digests, parts.file
+        )
         action.what["keys"] = keys
     return RightsRequestAnswer.of(found)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import orjson
 
 from service.rights.erasing import keys_of, retire, take_turn, unlist
-from service.rights.errors import UnknownRightsRequest, rights_errors
+from service.rights.errors import ErasureIncomplete, UnknownRightsRequest, rights_errors
 from service.rights.journal import Digests, JournalFile, Record, add_records
 
 Kind = Literal["erase", "restrict"]
@@ -96,7 +96,7 @@ async def begin_erasure(
     """Begin to erase a person; return the request and how many keys are retired.
 
     `service/rights/finishing.py` brings it to its end, two seconds later. The journal has it
-    before this is committed. Raises as `decide`, and OSError.
+    before this is committed. Raises as `decide`, and `ErasureIncomplete`.
     """
     asked = await _locked(connection, request_id)
     with rights_errors():
@@ -107,7 +107,10 @@ async def begin_erasure(
     await unlist(connection, asked.tags, actor)
     records = [Record(digests.of(tag), until) for tag in asked.tags]
     await add_records(connection, records)
-    file.add(records)
+    try:
+        file.add(records)
+    except OSError as error:
+        raise ErasureIncomplete(f"The journal cannot be written: {error.strerror}.") from None
     return await rights_request(connection, request_id), len(keys)
 
 

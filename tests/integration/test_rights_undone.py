@@ -22,8 +22,10 @@ from service.ledger.keys import FileKek, Keyring
 from service.ledger.row import numbered, sealed
 from service.ledger.spool import Spool
 from service.rights.erasing import destroy, keys_of
+from service.rights.errors import ErasureIncomplete
 from service.rights.journal import Digests, Erased, JournalFile, Record, add_records
 from service.rights.replay import replay_journal
+from service.rights.requests import ask, begin_erasure, rights_request
 from service.secrets_files import read_keys
 from tests.integration.history_cases import (
     EVERYTHING,
@@ -33,6 +35,7 @@ from tests.integration.history_cases import (
     entry,
     store,
 )
+from tests.people import give_roles
 from tests.rights import desks_of, rows
 from tests.running import Here, service_here, settings_on
 
@@ -169,6 +172,27 @@ async def test_history_leaves_out_erased_entities_of_others_and_restricted_perso
     assert [dict(event.tags) for event in events] == [{"user": "a"}, {"user": "a", "device": "d"}]
 
 
+async def test_the_journal_has_an_erasure_before_it_is_committed(
+    connection: Any, tmp_path: Path
+) -> None:
+    """The file has it when the transaction is still open; where it cannot be written, nothing is
+    erased."""
+    digests, number = Digests(TAG_KEY), await _asked(connection, "user:a")
+    file = JournalFile(tmp_path / "erasures.journal")
+    transaction = connection.transaction()
+    await transaction.start()
+    await begin_erasure(connection, number, "decider", digests, file)
+    await transaction.rollback()
+    assert [record.digest for record in file.read()] == [digests.of("user:a")]
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ErasureIncomplete):
+        async with connection.transaction():
+            await begin_erasure(
+                connection, number, "decider", digests, JournalFile(tmp_path / "file" / "journal")
+            )
+    assert (await rights_request(connection, number)).state == "open"
+
+
 def test_a_journal_keeps_what_a_crash_did_not_cut(tmp_path: Path) -> None:
     """A torn last line is passed over, and what is added after it is read."""
     digests = Digests(TAG_KEY)
@@ -227,3 +251,9 @@ async def _list(connection: Any, tag: str) -> None:
         tag,
         START,
     )
+
+
+async def _asked(connection: Any, tag: str) -> int:
+    for person in ("asker", "decider"):
+        await give_roles(connection, person, "compliance")
+    return (await ask(connection, "erase", [tag], "asker", bytes(16))).id
