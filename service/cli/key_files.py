@@ -29,12 +29,15 @@ def new_file(
 
 
 def files(var: Var = None) -> None:
-    """Show the files of key-encryption keys: which wraps, which opens older things only."""
+    """Show the files of key-encryption keys: which wraps, which opens older things only.
+
+    No key service is asked: what a file says of itself is shown.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from service.cli.database import with_database
-    from service.keys.provider import provider_of
+    from service.keys.provider import kek_id_in, provider_of
     from service.keys.secret_file import read_secret
     from service.keys.slots import KekSlots
     from service.ledger.agreed import read_agreed
@@ -47,8 +50,8 @@ def files(var: Var = None) -> None:
     table = Table("file", "guarded by", "id", "what for", box=None)
     for path in (slots.path, *slots.others()):
         try:
-            guarded_by = provider_of(read_secret(path))
-            kek_id = slots.open(path).kek_id
+            content = read_secret(path)
+            guarded_by, kek_id = provider_of(content), kek_id_in(content)
         except LedgerError as error:
             table.add_row(str(path), "?", "?", f"cannot be used: {error}")
             continue

@@ -67,12 +67,12 @@ def rotate_keys(
         if which is Which.SIGNING:
             await _signing(settings, recording)
         else:
-            await _ledger(which, recording, patience)
+            await _ledger(which, recording, patience, settings.kek_path.name)
 
     with_recording(settings, act)
 
 
-async def _ledger(which: Which, recording: Recording, patience: int) -> None:
+async def _ledger(which: Which, recording: Recording, patience: int, name: str) -> None:
     from service.cli.recording import on_this_machine
     from service.keys.rotation import Rotation
 
@@ -92,9 +92,9 @@ async def _ledger(which: Which, recording: Recording, patience: int) -> None:
         else:
             done = await rotation.kek()
             typer.echo(
-                f"the key-encryption key is {done.after.hex()}. Nothing that is stored needs "
-                f"{done.before.hex()}: its file (…{done.before.hex()}) opens backups and spools "
-                "from before; delete it when there are none"
+                f"the key-encryption key is {done.after.hex()}. No stored key needs "
+                f"{done.before.hex()}: its file {name}.{done.before.hex()} opens backups, spools "
+                "and packages of exports from before; delete it when there are none"
             )
             if done.keys.broken:
                 typer.echo(

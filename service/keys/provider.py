@@ -93,3 +93,13 @@ class Wrapped(NamedTuple):
 def provider_of(content: bytes) -> str:
     """Return the name of the provider that packed this. Raises `KeyFileError`."""
     return File.name if len(content) == KEY_BYTES else Wrapped.from_bytes(content).provider
+
+
+def kek_id_in(content: bytes) -> bytes:
+    """Return the id of the KEK in a key file, as the file says it. Raises `KeyFileError`."""
+    if provider_of(content) == File.name:
+        return FileKek(content).kek_id
+    try:
+        return bytes.fromhex(Wrapped.from_bytes(content).kek_id)
+    except ValueError:
+        raise KeyFileError("names a key that cannot be") from None

@@ -12,7 +12,7 @@ import pytest
 
 from service.keys import open_wrapper
 from service.keys.errors import KeyServiceError, KeyServiceForbidden, KeyServiceUnreachable
-from service.keys.provider import provider_of
+from service.keys.provider import kek_id_in, provider_of
 from service.keys.slots import KekSlots
 from service.ledger.errors import KeyFileError, WrongKek
 from service.secrets_files import ensure_keys
@@ -60,6 +60,7 @@ def test_one_process_opens_what_another_wrapped(keeper: KeyService, tmp_path: Pa
     assert settings.kek_path.read_bytes() == before
     assert open_wrapper(settings).unwrap("core/2026-11/x", wrapped) == KEY
     assert provider_of(before) == keeper.name
+    assert kek_id_in(before) == open_wrapper(settings).kek_id
     assert settings.kek_path.stat().st_mode & 0o777 == 0o600
 
 

@@ -19,6 +19,22 @@ async def test_keys_are_replaced_while_the_service_decides(tmp_path: Path) -> No
     assert holds(found), (found.rotating.statuses, found.foreign, found.unread, found.verify_said)
     assert found.rewrapped_rows >= 2000
     assert found.rotating.statuses[200] > 50
+    assert found.files.count("wraps every key") == 1
+    assert found.files.count("opens older backups and spools only") == 1
+
+
+def test_a_key_file_for_a_first_start(tmp_path: Path) -> None:
+    """The command writes a key that only its owner reads, and never over another file."""
+    path = tmp_path / "kek.key"
+    command = [sys.executable, "-m", "service.cli", "keys", "new-file", str(path)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    key = path.read_bytes()
+    assert (len(key), path.stat().st_mode & 0o777) == (32, 0o600)
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert again.stderr.startswith("error: cannot write the key file")
+    assert path.read_bytes() == key
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class Proof:
     verified: int
     verify_said: str
     unread: int
+    files: str
 
 
 def client_of(service: RunningService, key: str) -> httpx.AsyncClient:
@@ -145,6 +146,7 @@ async def prove(
                         for which in ("signing", "month", "subject")[: 3 if at_length else 1]:
                             await run(service, "ledger", "rotate-keys", which)
                 await asyncio.sleep(quiet_seconds / 2)
+            files = await run(service, "keys", "files")
             for path in (var / "keys").glob("kek.key.*"):
                 path.unlink()
             rows, foreign = await _wrapped(settings, dsn)
@@ -157,7 +159,7 @@ async def prove(
             unread = await _unread(service, key, decisions)
     return Proof(
         quiet, rotating, rows, took, foreign, verified.returncode,
-        verified.stdout + verified.stderr, unread,
+        verified.stdout + verified.stderr, unread, files,
     )  # fmt: skip
 
 
