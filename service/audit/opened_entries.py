@@ -7,6 +7,7 @@ has a word that says why.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,11 +73,15 @@ class EntryOpener:
     ) -> list[AuditEntry]:
         """Return those of the entries that there are, in the order of the ids.
 
-        `even_restricted` is for work that shows nothing of what it reads. Raises `WrongKek`,
-        `BadHeader` and what asyncpg raises.
+        An entry whose header cannot be read is left out: `touchstone ledger verify` shows it.
+        `even_restricted` is for work that shows nothing of what it reads. Raises `WrongKek` and
+        what asyncpg raises.
         """
         rows = await connection.fetch(_ENTRIES, entry_ids, list(blocks))
-        headers = {row["entry_id"]: parse_header(row["header"]) for row in rows}
+        headers: dict[bytes, Header] = {}
+        for row in rows:
+            with contextlib.suppress(BadHeader):
+                headers[row["entry_id"]] = parse_header(row["header"])
         wanted = {
             str(name)
             for header in headers.values()
@@ -92,6 +97,7 @@ class EntryOpener:
                 row, headers[row["entry_id"]], blocks, keys, even_restricted
             )
             for row in rows
+            if row["entry_id"] in headers
         }
         return [found[entry_id] for entry_id in dict.fromkeys(entry_ids) if entry_id in found]
 

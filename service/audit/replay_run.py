@@ -68,7 +68,7 @@ class Replaying:
         tally = ReplayTally()
         # Nothing of what is read is shown, but restriction means that it is not used, either.
         entries = await self.opener.entries(connection, entry_ids, ("core", "subject"))
-        tally.unread["gone"] += len(entry_ids) - len(entries)
+        tally.unread["damaged"] += len(entry_ids) - len(entries)
         for entry in entries:
             closed = [state for state in entry.states.values() if state != OPEN]
             if closed:

@@ -223,6 +223,17 @@ async def test_restricted_and_erased_are_said(here: Here, cora: Client, database
         assert (answer.status, answer.json["code"]) == (410, "entry_erased")
 
 
+async def test_a_damaged_entry_hides_no_other(here: Here, cora: Client, database: Any) -> None:
+    """An entry whose header was overwritten is left out, and what is beside it is found."""
+    damaged = await decided(here, user={"id": "u-damaged"})
+    sound = await decided(here, user={"id": "u-damaged"})
+    await database.execute(
+        "UPDATE ledger_entry SET header = 'x' WHERE entry_id = $1", bytes.fromhex(damaged)
+    )
+    assert await found(cora, kind="user", value="u-damaged") == [sound]
+    assert (await look(cora, damaged, "reveal")).status == 404
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_person_is_told_in_plain_words(here: Here, cora: Client, language: str) -> None:
     """What, how, why, which data, what would change it, a human: no rule, number or feature."""
