@@ -40,8 +40,8 @@ from tests.served import Served
 CLIENTS = 16
 # The third kill ends the service; it starts again for the next.
 KILLS_OF_ONE = 3
-PATIENCE_SECONDS = 90.0
-END_SECONDS = 20.0
+PATIENCE_SECONDS = 240.0
+END_SECONDS = 60.0
 # The guard of the service asks the server, in whose role's name another function answers.
 NOT_DURABLE = """
 CREATE SCHEMA pretence;
@@ -280,12 +280,13 @@ async def run(folder: Path, kills: int, stops: int, counterproofs: int, seed: in
     rng = Random(seed)
     found: list[bool] = []
     log = folder / "service.log"
-    with EmbeddedServers.start(folder / "servers") as servers:
-        settings = settings_on(servers, folder, patient_ms=10_000)
-        began = time.monotonic()
-        account = await service_killed(settings, log, kills, rng)
-        found.append(_said("kill -9", began, account, await compared(settings, account)))
-    for name, spool_bytes in (("with spool", 1 << 26), ("without spool", 0)):
+    if kills:
+        with EmbeddedServers.start(folder / "servers") as servers:
+            settings = settings_on(servers, folder, patient_ms=10_000)
+            began = time.monotonic()
+            account = await service_killed(settings, log, kills, rng)
+            found.append(_said("kill -9", began, account, await compared(settings, account)))
+    for name, spool_bytes in (("with spool", 1 << 26), ("without spool", 0)) if stops else ():
         with EmbeddedServers.start(folder / name / "servers") as servers:
             settings = settings_on(
                 servers, folder / name, patient_ms=10_000, ledger={"spool_max_bytes": spool_bytes}
@@ -294,6 +295,8 @@ async def run(folder: Path, kills: int, stops: int, counterproofs: int, seed: in
             account = await postgres_stopped(settings, servers, log, (stops + 1) // 2, rng)
             title = f"immediate stop of PostgreSQL, {name}"
             found.append(_said(title, began, account, await compared(settings, account)))
+    if not counterproofs:
+        return all(found)
     with EmbeddedServers.start(folder / "forgetful" / "servers") as servers:
         settings = settings_on(servers, folder / "forgetful", patient_ms=10_000)
         await made_forgetful(settings)
