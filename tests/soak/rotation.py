@@ -33,6 +33,8 @@ from service.settings import Settings
 from tests.events import event
 
 CLIENTS = 8
+# Commands take seconds of processor time each: beside clients that never wait they take minutes.
+PAUSE_SECONDS = 0.05
 # The machine runs other things as well: a slow answer is no refusal.
 PATIENT = {"TOUCHSTONE_HTTP__BUDGET_MS": "5000", "TOUCHSTONE_VALKEY__BUDGET_MS": "2000"}
 
@@ -87,6 +89,7 @@ async def loaded(service: RunningService, key: str) -> AsyncIterator[Load]:
             load.statuses[answer.status_code] += 1
             if answer.status_code == httpx.codes.OK:
                 load.decisions.append(answer.json()["decision_id"])
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async with (
         client_of(service, key) as client,
