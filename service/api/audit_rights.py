@@ -51,6 +51,8 @@ Eraser = Annotated[Caller, Depends(allowed("audit:erase", person=True))]
 Revealer = Annotated[Caller, Depends(allowed("audit:reveal", person=True))]
 RequestId = Annotated[int, Path(ge=1, lt=2**63)]
 # Of a person; campaigns and merchants are nobody's.
+# Counted for the answer; an address that a whole town shares is in more.
+MOST_MENTIONS = 1_000
 KINDS = ("user", "email", "phone", "device", "payment_instrument", "shipping_address", "ip")
 _DECIDING = (
     "unknown_rights_request", "own_rights_request", "rights_request_decided", "not_compliance",
@@ -191,6 +193,8 @@ async def _asked(
         mentioned = 0
         async for page in mentions(connection, runtime.rights.parts, tags):
             mentioned += len(page)
+            if mentioned >= MOST_MENTIONS:
+                break
         action.what |= {"request": found.id, "held_entries": held, "mentioned_in": mentioned}
     return AskedAnswer(
         **RightsRequestAnswer.of(found, body.purpose).model_dump(),

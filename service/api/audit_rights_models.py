@@ -101,7 +101,8 @@ class AskedAnswer(RightsRequestAnswer):
     mentioned_in: Annotated[
         int,
         Field(
-            description="Other entries that mention them. They stay: where they are of the same "
+            description="Other entries that mention them, counted up to 1,000 or a few more. They "
+            "stay: where they are of the same "
             "person, name that person's other identifiers as well."
         ),
     ]

@@ -41,13 +41,17 @@ def show(
     import orjson
 
     from service.cli.stores import with_stores
-    from service.entity_names import named_tags
+    from service.entity_names import BadEntity, named_tags
+    from service.rights.restrictions import restricted_tags
     from service.settings import load_settings
 
     settings = load_settings(var)
 
     async def act(stores: Stores) -> list[dict[str, Any]]:
         tags = named_tags(entity or [], tag or [], stores.tagger)
+        named = {f"{kind}:{value}" for kind, value in tags.items()}
+        if named & await restricted_tags(stores.database):
+            raise BadEntity("reading about this person is restricted: ask compliance")
         return await _looked_up(stores, tags)
 
     found = with_stores(settings, act)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from service.ledger.drain import connect, drain_leftovers
+import asyncpg
+
+from service.ledger.drain import CONNECT_SECONDS, connect, drain_leftovers
 from service.ledger.errors import SpoolBroken
 from service.ledger.keys import Keyring
 from service.ledger.spool import Spool, leftover_paths
@@ -46,6 +48,22 @@ async def bring_in_spools(
                 "as soon as the service reaches PostgreSQL; run this again then"
             )
         await asyncio.sleep(POLL_SECONDS)
+    await _settled(dsn, deadline)
+
+
+async def _settled(dsn: str, deadline: float) -> None:
+    """Return when no key waits to be compared with the erasures; the service does that."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    try:
+        while await connection.fetchval("SELECT EXISTS (SELECT FROM late_subject_key)"):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise EntriesWait(
+                    "keys that a spool brought in wait to be compared with the erasures: a running "
+                    "service does that within a second; run this again then"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await connection.close()
 
 
 def filled_spools(directory: Path) -> list[Path]:

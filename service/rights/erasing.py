@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from features.velocity.store import REPEAT_MS
-from service.rights.held import HeldEntries
+from service.rights.held import PAGE, HeldEntries
 from service.rights.traces import Traces, no_traces, traces_of_event
 
 # Workers look every half second, or are told at once: `service/changes.py`.
@@ -132,8 +132,8 @@ async def erase(
         "SELECT entry_id FROM entry_subject WHERE key_id = ANY($1::bytea[])", key_ids
     )
     recent = recent_since()
-    for at in range(0, len(entry_ids), 500):
-        for entry in await held.named([row["entry_id"] for row in entry_ids[at : at + 500]]):
+    for at in range(0, len(entry_ids), PAGE):
+        for entry in await held.named([row["entry_id"] for row in entry_ids[at : at + PAGE]]):
             event_tag = None if entry.event_key is None else entry.event_key.decode()
             traces.add(
                 traces_of_event(
