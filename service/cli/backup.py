@@ -182,7 +182,7 @@ def _say(found: Aftermath, line: list[Backup]) -> None:
     if found.refusal is not None:
         typer.echo(found.refusal)
     else:
-        typer.echo("Next: `touchstone features restore` brings the velocities back.")
+        typer.echo("Next: `touchstone features rebuild` brings the velocities back.")
 
 
 def _record(settings: Settings, found: Aftermath, line: list[Backup]) -> None:

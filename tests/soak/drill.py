@@ -168,6 +168,9 @@ async def _complete(base: Path, settings: Settings, scene: _Scene) -> None:
         done = await asyncio.to_thread(command, restored, "restore", str(scene.backups))
         found.check(done.returncode == COMPLETE, f"complete: {done.stdout} {done.stderr}")
         await _is_all_there(restored, found, frozenset(found.answered))
+        types = {entry.type for entry in await entries(restored)}
+        missing = {"backup.full", "ledger.restored"} - types
+        found.check(not missing, f"not on record: {missing}")
         async with service_here(restored) as here, desks_of(here) as desks:
             on = _Scene(found, here, desks, scene.backups, scene.persons)
             await on.traffic(20)
