@@ -207,7 +207,7 @@ async def test_a_tree_of_another_log(ledger_dsn: str, connection: Any) -> None:
 
 
 async def test_a_long_queue(sequencer: Sequencer, connection: Any) -> None:
-    """What waits is placed in rounds of a size, and in order whatever the order of the queue."""
+    """It is placed in rounds, in order whatever its own order; what is placed waits no more."""
     await add_rows(connection, 2 * ROUND_ROWS + 3)
     await connection.execute(
         "CREATE TABLE shuffled AS SELECT * FROM ledger_queue ORDER BY entry_id; "
@@ -216,6 +216,8 @@ async def test_a_long_queue(sequencer: Sequencer, connection: Any) -> None:
     placed = []
     while done := await sequencer.integrate():
         placed.append(done)
+        waits = await connection.fetchval("SELECT count(*) FROM ledger_queue")
+        assert waits == 2 * ROUND_ROWS + 3 - sum(placed)
     assert sum(placed) == 2 * ROUND_ROWS + 3
     assert max(placed) == ROUND_ROWS
     assert (await whole_tree(connection)).size == 2 * ROUND_ROWS + 3
