@@ -32,7 +32,10 @@ _ADD_KEY = """
 INSERT INTO ledger_signer_key (position, vkey, statement) VALUES ($1, $2, $3)
 ON CONFLICT (position) DO NOTHING
 """
-_RENAME = "UPDATE ledger_tree SET origin = $1"
+_RENAME = """
+INSERT INTO ledger_tree (origin) VALUES ($1)
+ON CONFLICT (is_it) DO UPDATE SET origin = excluded.origin
+"""
 _NUMBERED = re.compile(r"(.+)/([0-9]+)")
 
 
@@ -80,8 +83,8 @@ async def continue_log(connection: Any, files: SignerFiles, log: str) -> Continu
                 "the stored tree is not that of its leaves, so there is nothing to go on with: "
                 "restore a backup"
             )
-        before = log if tree is None else tree.origin
-        if state is not None and state.origin != before and state.size == peaks.size:
+        before = (log if state is None else state.origin) if tree is None else tree.origin
+        if state is not None and state.origin != before and _is_of(state, peaks):
             # Cut short before: its files are written, the database is not.
             after, lost = state, files.load(_copy_name(before))
         else:
@@ -112,7 +115,7 @@ def _fresh(
     peaks: Peaks,
 ) -> State:
     """Write the state of the next origin, and keep the one before."""
-    origin = _next_origin(log, before if state is None else state.origin, before)
+    origin = _next_origin(log, before, *(() if state is None else (state.origin,)))
     if state is None:
         link = KeyLink(str(files.new_key(origin)), None)
         keys = (*known, link)
@@ -122,7 +125,7 @@ def _fresh(
                 "the database knows later keys than this directory, which is an older copy: put "
                 "back the latest one, or move the directory away to go on without it"
             )
-        files.keep_copy(_copy_name(before))
+        files.keep_copy(_copy_name(state.origin))
         link = handed_over(files, state, origin)
         keys = (*state.keys, link)
     second = int(time.time())
@@ -150,14 +153,19 @@ async def _check_unsigned_rows(connection: Any, state: State) -> None:
     """Raise `LogForked` when the tree cannot be extended from its rows."""
     tree = await placed_tree(connection)
     size = 0 if tree is None else tree.size
-    peaks, wrong = await _stored_leaves(connection, size)
+    peaks, wrong = await _stored_leaves(connection, size, state.tree())
     if wrong or (tree is not None and peaks.to_bytes() != tree.peaks):
         raise LogForked(f"{wrong} entries of {state.origin} are not what was placed")
 
 
-async def _stored_leaves(connection: Any, size: int) -> tuple[Peaks, int]:
-    """Return the tree of the stored leaves, and how many of their entries are not there as such."""
-    peaks, wrong = Peaks(), 0
+async def _stored_leaves(
+    connection: Any, size: int, begun: Peaks | None = None
+) -> tuple[Peaks, int]:
+    """Return the tree of the stored leaves, and how many of their entries are not there as such.
+
+    `begun`: a tree that is known to be its beginning, whose leaves are not read.
+    """
+    peaks, wrong = begun or Peaks(), 0
     while peaks.size < size:
         rows = await connection.fetch(_LEAVES, peaks.size, min(peaks.size + CHUNK, size))
         if not rows:
@@ -167,6 +175,10 @@ async def _stored_leaves(connection: Any, size: int) -> tuple[Peaks, int]:
         )
         peaks.extend(row["hash"] for row in rows)
     return peaks, wrong
+
+
+def _is_of(state: State, peaks: Peaks) -> bool:
+    return state.size == peaks.size and state.tree().root() == peaks.root()
 
 
 def _copy_name(origin: str) -> str:

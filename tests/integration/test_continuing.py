@@ -24,6 +24,7 @@ from service.signer.errors import LogForked, LogRolledBack, SignerRefuses
 from service.signer.signer import Signer
 from service.signer.state import SignerFiles
 from tests.integration.ledger_cases import append_many
+from tests.integration.ledger_fixtures import TABLES
 from tests.integration.signer_cases import keys_of, notes_of
 from tests.keeping import checkpointed, sequenced
 
@@ -129,6 +130,20 @@ async def test_a_second_loss_has_the_next_number(
     assert (await continued(connection, files)).origin == "test/3"
 
 
+async def test_an_empty_database_is_gone_on_with(
+    ledger_dsn: str, writer: LedgerWriter, connection: Any, files: SignerFiles
+) -> None:
+    """With everything lost the log begins anew under the next name, and the old keys are known."""
+    await append_many(writer, 3)
+    await checkpointed(ledger_dsn, files.directory, LOG)
+    await connection.execute(f"TRUNCATE {TABLES}")
+    done = await continued(connection, files)
+    assert (done.before, done.origin, done.signed, done.here) == (LOG, "test/2", 3, 0)
+    await append_many(writer, 1)
+    assert "test/2\n1\n" in await checkpointed(ledger_dsn, files.directory, LOG)
+    assert len(await keys_of(connection)) == 2
+
+
 async def test_with_the_signer_lost_a_fresh_key_is_no_ones_successor(
     ledger_dsn: str, writer: LedgerWriter, connection: Any, files: SignerFiles
 ) -> None:
@@ -164,3 +179,5 @@ async def test_entries_that_were_changed_before_they_were_signed_are_counted(
     assert (done.here, done.wrong) == (5, 1)
     await append_many(writer, 1)
     assert "test/2\n6\n" in await checkpointed(ledger_dsn, files.directory, LOG)
+    with pytest.raises(LogForked, match="no loss to accept"):
+        await continued(connection, files)
