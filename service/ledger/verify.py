@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from service.ledger.entry import BLOCKS, Framed, Header, claims_of, parse_header, unframed
-from service.ledger.errors import BadHeader, SealBroken, SpoolBroken
+from service.ledger.errors import BadHeader, SealBroken, SpoolBroken, WrongKek
 from service.ledger.frames import decoded
 from service.ledger.keys import Keyring, KeyWrapper
 from service.ledger.placed import PlacedEntries, Trusted
@@ -208,16 +208,28 @@ class _Verifier:
             return None
         try:
             return ring.open_subject_key(row["key_id"], row["subject_tag"], row["wrapped"])
+        except WrongKek as error:
+            if not self._month_keys:
+                raise  # nothing opened so far: it is not this key that is wrong
+            self._report.add("invalid", "key_broken", where, error)
+            return None
         except SealBroken as error:
             self._report.add("invalid", "key_broken", where, error)
             return None
 
     async def _unwrap_month_keys(self, ring: Keyring) -> None:
+        wrong: list[tuple[str, WrongKek]] = []
         for row in await self._connection.fetch(_MONTH_KEYS):
             try:
                 self._month_keys[row["name"]] = ring.open_month_key(row["name"], row["wrapped"])
             except SealBroken as error:
                 self._report.add("invalid", "key_broken", f"key {row['name']}", error)
+            except WrongKek as error:
+                wrong.append((row["name"], error))
+        for name, trouble in wrong:
+            if not self._month_keys:
+                raise trouble
+            self._report.add("invalid", "key_broken", f"key {name}", trouble)
 
     async def _writers(self) -> None:
         self._report.writers = len(self._last_seq)
