@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,15 @@ def test_texts_are_there_in_both_languages() -> None:
 def test_the_file_has_at_most_500_lines() -> None:
     """An auditor can read the verifier in an hour."""
     assert len(Path(verify.__file__).read_text("utf-8").splitlines()) <= 500
+
+
+def test_the_readmes_explain_every_finding() -> None:
+    """Each code that the verifier prints stands in both READMEs."""
+    source = Path(verify.__file__).read_text("utf-8")
+    codes = set(re.findall(r'Invalid\("([a-z_]+)"', source))
+    codes |= set(re.findall(r'\[(?:GAP|INCOMPLETE), f"([a-z_]+) ', source))
+    codes |= {"malformed", "older", "unconnected"}
+    assert len(codes) > 15
+    for language in ("en", "zh"):
+        text = Path(verify.__file__).with_name(f"README.{language}.md").read_text("utf-8")
+        assert {code for code in codes if f"`{code}" not in text} == set(), language
