@@ -98,21 +98,28 @@ async def _write(
     request = discloser.request
     first = request.first + result.number * PART_ENTRIES
     last = min(request.last, first + PART_ENTRIES)
-    written = 0
-    async for row in rows.read(first, last):
-        shown = discloser.show(row)
-        lines.write(shown.lines)
-        jsonl.write(shown.json_line)
-        csv.write(shown.csv_row)
-        ocsf.write(shown.ocsf_line)
-        parquet.add(shown)
-        result.opened.update(shown.entry.opened.keys())
-        result.withheld.update(shown.entry.withheld.items())
-        result.writers.setdefault(shown.entry.header.writer, shown.entry.header.seq)
-        written += 1
-        if not written % TOLD_EVERY:
-            progress(TOLD_EVERY)
-    progress(written % TOLD_EVERY)
+    written = told = 0
+    # Few kinds of entries are different in what is shown of them.
+    kinds: Counter[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = Counter()
+    async for some in rows.read(first, last):
+        shown = [discloser.show(row) for row in some]
+        lines.write(b"".join([one.lines for one in shown]))
+        jsonl.write(b"".join([one.json_line for one in shown]))
+        csv.write(b"".join([one.csv_row for one in shown]))
+        ocsf.write(b"".join([one.ocsf_line for one in shown]))
+        for one in shown:
+            parquet.add(one)
+            entry = one.entry
+            kinds[tuple(entry.opened), tuple(entry.withheld.items())] += 1
+            result.writers.setdefault(entry.header.writer, entry.header.seq)
+        written += len(shown)
+        if written - told >= TOLD_EVERY:
+            progress(written - told)
+            told = written
+    progress(written - told)
+    for (opened, withheld), count in kinds.items():
+        result.opened.update(dict.fromkeys(opened, count))
+        result.withheld.update(dict.fromkeys(withheld, count))
     if written != last - first:
         raise RecordDamaged(first + written, "or one before it is missing")
     parquet.close()

@@ -50,8 +50,8 @@ class EntryRows:
         rows = await self._connection.fetch(_MONTH_KEYS)
         return {row["name"]: row["wrapped"] for row in rows}
 
-    async def read(self, first: int, last: int) -> AsyncIterator[Any]:
-        """Yield the rows of the leaves [first, last). Raises what asyncpg raises."""
+    async def read(self, first: int, last: int) -> AsyncIterator[Sequence[Any]]:
+        """Yield the rows of the leaves [first, last) in small lists. Raises what asyncpg raises."""
         await self._connection.execute(_PLAN)
         page = self._page(first, last)
         try:
@@ -59,10 +59,9 @@ class EntryRows:
                 first += PAGE_ENTRIES
                 rows = await page
                 page = self._page(first, last)
-                for number, row in enumerate(rows):
-                    yield row
-                    if not number % TURN_ENTRIES:
-                        await asyncio.sleep(0)
+                for at in range(0, len(rows), TURN_ENTRIES):
+                    await asyncio.sleep(0)
+                    yield rows[at : at + TURN_ENTRIES]
         finally:
             page.cancel()
             await asyncio.gather(page, return_exceptions=True)
