@@ -266,11 +266,17 @@ async def test_shop_and_authority_see_the_logic(here: Here, cora: Client, databa
     other = set_of(pack_of("another", outcome="challenge"))
     await approved(database, other)
     await deploy(database, "activate", other)
-    async with asyncio.timeout(20):
-        while here.runtime.brain.live.version != other.version:  # noqa: ASYNC110 - polled
-            await asyncio.sleep(0.02)
+    await until_live(here, other.version)
     later = (await look(cora, entry, "explain", view="authority")).content.decode()
     assert "when true" in later
     assert "ledger replay --entry" in later
     chinese = await look(cora, entry, "explain", view="authority", language="zh")
     assert "规则集" in chinese.content.decode()
+    await deploy(database, "rollback", RULES)  # other tests come in any order
+    await until_live(here, RULES.version)
+
+
+async def until_live(here: Here, version: str) -> None:
+    async with asyncio.timeout(30):
+        while here.runtime.brain.live.version != version:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.02)
