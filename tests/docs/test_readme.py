@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,13 @@ def test_every_command_is_in_the_readme() -> None:
     every = _commands([])
     for group in ("features", "rules"):  # those with discovered commands
         every[group] = _commands([group])[group]
-    names = [
-        f"{name} {inner}".strip()
-        for name, command in every.items()
-        for inner in getattr(command, "commands", {"": None})
-    ]
-    assert set(names) - {"demo"} == set(_command_names())
+    assert set(_leaves(every)) - {"demo"} == set(_command_names())
+
+
+def _leaves(commands: Mapping[str, Any]) -> Iterator[str]:
+    for name, command in commands.items():
+        inner = getattr(command, "commands", None)
+        yield from [name] if inner is None else (f"{name} {leaf}" for leaf in _leaves(inner))
 
 
 def _commands(words: list[str]) -> dict[str, Any]:
