@@ -87,9 +87,7 @@ async def recorded(
         clients = {}
         for person, role in ROLES.items():
             key = await person_key(database, hashed, person, role)
-            clients[person] = await stack.enter_async_context(
-                Client(key, transport=here.transport)
-            )
+            clients[person] = await stack.enter_async_context(Client(key, transport=here.transport))
         for number in range(entries):
             entry = draft(f"event-{number}", person=f"{PERSON}{number % 7}")
             await here.runtime.ledger.append(entry, timeout_s=5)
