@@ -20,6 +20,8 @@ DAY = timedelta(days=1)
 SPAN, MOST_AT_ONCE = timedelta(days=14), 20_000
 # A spool may bring in entries of days that were looked at.
 LOOK_BACK = timedelta(days=35)
+# On this day of the month all days are looked at.
+WHOLE_ON_DAY = 1
 # From retiring keys to their end: workers look every half second.
 FORGOTTEN_SECONDS = 1.5
 TOMBSTONE_DAYS = 400
@@ -208,7 +210,7 @@ class _Run:
         block, cutoff, total = name.removesuffix("_long"), self._cutoffs[name], 0
         marked = await self._connection.fetchval(_MARK, name)
         day = self._first.replace(hour=0, minute=0, second=0, microsecond=0)
-        if marked is not None:
+        if marked is not None and self._now.day != WHOLE_ON_DAY:
             day = max(day, marked - LOOK_BACK)
         span = SPAN
         while day < cutoff:

@@ -52,8 +52,8 @@ def action(kind: str, days: float) -> EntryDraft:
     )
 
 
-async def run(connection: Any, *, dry_run: bool = False) -> Deleted:
-    return await run_retention(connection, PERIODS, 3650, NOW, dry_run=dry_run)
+async def run(connection: Any, *, now: datetime = NOW, dry_run: bool = False) -> Deleted:
+    return await run_retention(connection, PERIODS, 3650, now, dry_run=dry_run)
 
 
 async def blocks(connection: Any) -> dict[bytes, tuple[bool, ...]]:
@@ -108,6 +108,19 @@ async def test_keys_that_open_nothing_go(connection: Any, fresh_postgres_url: st
     assert [row["subject_tag"] for row in keys] == ["user:fresh"]
     months = await connection.fetch("SELECT name FROM ledger_key")
     assert [row["name"][:12] for row in months] == [f"core/{ago(10):%Y-%m}"]
+
+
+async def test_what_comes_in_late_goes_on_the_first_of_a_month(
+    connection: Any, fresh_postgres_url: str
+) -> None:
+    """An old spool brings in what is long past: its month key stays until all days are seen."""
+    await store(fresh_postgres_url, [entry(ago(1500))])
+    await run(connection)
+    await store(fresh_postgres_url, [entry(ago(2000))])
+    done = await run(connection)
+    assert (done.core_blocks, done.month_keys) == (0, 0)
+    done = await run(connection, now=datetime(2026, 12, 1, 12, tzinfo=UTC))
+    assert (done.core_blocks, done.month_keys) == (1, 1)
 
 
 async def test_what_is_restricted_stays_until_it_is_lifted(
