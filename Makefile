@@ -41,7 +41,7 @@ soak: .venv/.ready-dev ## Prove at length what the tests prove in short (ARGS="k
 lock: .venv/.ready-dev ## Resolve the dependencies anew into requirements*.lock
 	@$(COMPILE) --upgrade --all-extras -o requirements-dev.lock
 	@$(COMPILE) --extra training --extra build -c requirements-dev.lock -o requirements.lock
-	@$(COMPILE) --extra build -c requirements-dev.lock -o requirements-image.lock
+	@$(COMPILE) --extra build --extra kms -c requirements-dev.lock -o requirements-image.lock
 
 clean: ## Remove .venv and caches (data in var/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
