@@ -88,7 +88,7 @@ class Planted:
         user = {"id": self("user"), "email": self("email"), "phone": self("phone")}
         device = {
             "id": self("device"), "user_agent": self("agent"), "fingerprint": self("text"),
-            "platform": self("id"), "languages": [self("city")[:16]],
+            "platform": self("id"), "languages": ["zh-CN"],
         }  # fmt: skip
         who = {"user": user, "device": device, "network": {"ip": self("ip")}}
         address = {

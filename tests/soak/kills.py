@@ -167,6 +167,7 @@ async def postgres_stopped(
                 servers.postgres.start()
                 await until_live(served)
             await _until_all_are_answered(account)
+    await _ask_again(settings, log, account)
     return account
 
 

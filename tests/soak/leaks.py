@@ -55,6 +55,7 @@ class Leaks:
 
     values: int = 0
     requests: int = 0
+    accepted: int = 0
     refused: int = 0
     crashed: int = 0
     searched_bytes: int = 0
@@ -109,7 +110,10 @@ class Planter:
         for _ in range(rounds):
             for number, sent in enumerate(self._planted.events()):
                 path = "/v1/events" if number % 3 == 2 else "/v1/score"
-                await self.send("POST", path, json=sent)
+                answer = await self.send("POST", path, json=sent)
+                assert answer is not None
+                assert answer.status_code in (200, 202, 503), answer.content
+                self._found.accepted += answer.status_code != 503
                 if number % 4 == 0:
                     await self.send("POST", path, json=sent)
                     await self.send("POST", path, json=sent | {"note": self._planted("pan")})
@@ -187,7 +191,7 @@ class Planter:
                 kind = {"Content-Type": "application/json"}
                 await self.send(method, wrong, content=body, headers=kind)
                 await self.send(method, path, content=body, headers=kind)
-            text = f"{plant.known()},kind\n{plant.known()},{plant.known()}\n".encode()
+            text = f"{plant.known_name()},kind\n{plant.known()},{plant.known()}\n".encode()
             await self.send(method, wrong, content=text, headers={"Content-Type": "text/csv"})
             kind = {"Content-Type": f"text/{plant.known().encode().hex()}"}
             await self.send(method, path, content=text, headers=kind)
@@ -400,7 +404,8 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(leaks(Path(folder), given.values, given.seed))
     sys.stdout.write(
-        f"  {found.values:,} values in {found.requests:,} requests ({found.refused:,} refused, "
+        f"  {found.values:,} values in {found.requests:,} requests ({found.accepted:,} events "
+        f"recorded, {found.refused:,} requests refused, "
         f"{found.crashed} crashed) over {len(operations())} routes; "
         f"{found.searched_bytes / 1e6:,.0f} MB in {found.places:,} places searched: "
         f"{sum(map(len, found.found.values()))} found; the one planted in clear was found in each "
