@@ -183,20 +183,25 @@ async def test_the_views_say_the_same(log: Log) -> None:
 
 async def test_a_damaged_record_is_not_packed(log: Log) -> None:
     """A header that was changed, an entry that is gone, a leaf that is another: each is said."""
+    other = (
+        "UPDATE ledger_entry SET header = convert_to(replace(convert_from(header, 'UTF8'), "
+        "'decision', 'decisiom'), 'UTF8')"
+    )
     changes = (
-        ("UPDATE ledger_entry SET header = header || ' ' WHERE entry_id = $1", RecordDamaged),
-        ("UPDATE ledger_entry SET core = core || 'x' WHERE entry_id = $1", RecordDamaged),
-        ("UPDATE ledger_leaf SET hash = sha256('x') WHERE entry_id = $1", RangeBroken),
-        ("DELETE FROM ledger_entry WHERE entry_id = $1", RecordDamaged),
+        (other, RecordDamaged, ()),
+        ("UPDATE ledger_entry SET header = header || ' '", RecordDamaged, ()),
+        ("UPDATE ledger_entry SET core = core || 'x'", RecordDamaged, ("core",)),
+        ("UPDATE ledger_leaf SET hash = sha256('x')", RangeBroken, ()),
+        ("DELETE FROM ledger_entry", RecordDamaged, ()),
     )
     entry_id = await log.connection.fetchval("SELECT entry_id FROM ledger_leaf WHERE idx = 11")
-    for change, error in changes:
+    for change, error, blocks in changes:
         copies = ("ledger_entry", "ledger_leaf")
         for name in copies:
             await log.connection.execute(f"CREATE TABLE kept_{name} AS TABLE {name}")
-        await log.connection.execute(change, entry_id)
+        await log.connection.execute(f"{change} WHERE entry_id = $1", entry_id)
         with pytest.raises(error):
-            await log.build()
+            await log.build(blocks=blocks)
         for name in copies:
             await log.connection.execute(
                 f"TRUNCATE {name}; INSERT INTO {name} TABLE kept_{name}; DROP TABLE kept_{name}"
