@@ -17,7 +17,7 @@ from service.secrets_files import read_keys
 from tests.events import event
 from tests.recorded_actions import recorded_actions
 from tests.rights import PURPOSE, Desks, desks_of, rows, valkey_dump
-from tests.running import Here, service_here, settings_on
+from tests.running import Here, entries, service_here, settings_on
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -138,6 +138,8 @@ async def test_nothing_of_an_erased_person_is_left(here: Here, desks: Desks) -> 
     event_tag = brain.tagger.tag("event", sent["event_id"])
     assert not await rows(here.settings, "SELECT FROM label WHERE event_tag = $1", event_tag)
     assert not await rows(here.settings, "SELECT FROM list_entry")
+    left = [one.core for one in await entries(here.settings) if one.entry_id in mine]
+    assert sent["event_id"] not in str(left)
     held = (await desks.held(person)).json
     assert [held[section] for section in ("entries", "labels", "lists", "counters")] == [[]] * 4
     report = await verify_log(str(here.settings.postgres.url))
