@@ -413,15 +413,15 @@ class Verifier:
         deque(self._chunks(names[4]), 0)
 
     def _block(self, entry: Entry, block: str, line: bytes) -> dict[str, Any]:
-        (state, *rest), kind, types = line.split(b" ")[1:], entry.header.type, self.export["filter"]
-        is_asked = block in self.export["blocks"] and (types is None or kind in types)
-        if state == b"opened" and is_asked:
-            secret, sealed = map(binascii.a2b_base64, rest)
-            if line + b"\n" == opened_line(block, secret, sealed):
-                found = open_block(entry.header, block, secret, sealed)
-                entry.opened[block] = found.content
-                self.opened[block] += 1
-                return found.value
+        (name, state, *rest), types = line.split(b" "), self.export["filter"]
+        is_asked = types is None or entry.header.type in types
+        is_asked = is_asked and block in self.export["blocks"]
+        if (name, state) == (block.encode(), b"opened") and is_asked:
+            secret, sealed = [binascii.a2b_base64(one, strict_mode=True) for one in rest]
+            found = open_block(entry.header, block, secret, sealed)
+            entry.opened[block] = found.content
+            self.opened[block] += 1
+            return found.value
         reason, lost = rest[0].decode(), REASONS_LOST[: 4 if block == "subject" else 2]
         is_reason = reason in (lost if is_asked else REASONS)
         if line + b"\n" != withheld_line(block, reason) or not is_reason:
