@@ -12,11 +12,11 @@ from tests.erasures import erase_and_look, make_persons
 from tests.rights import desks_of
 from tests.running import service_here, settings_on
 
-PERSONS, ERASED = 400, 40
+PERSONS, ERASED = 240, 24
 
 
 async def test_p6_nothing_of_erased_persons_is_readable_or_findable(tmp_path: Path) -> None:
-    """Everywhere we look, nothing of 40 of 400 persons is left, and all else is as it was."""
+    """Everywhere we look, nothing of 24 of 240 persons is left, and all else is as it was."""
     with EmbeddedServers.start(tmp_path / "servers") as servers:
         settings = settings_on(servers, tmp_path, patient_ms=10_000)
         async with service_here(settings) as here, desks_of(here) as desks:
