@@ -165,3 +165,13 @@ def _person(log: MadeLog) -> int:
 
 def _root(log: MadeLog) -> bytes:
     return tree_of(log.leaves()).root()
+
+
+def test_a_log_begins_with_the_first_number_of_its_writers() -> None:
+    """Whoever exports from the beginning cannot say that writers had numbers before."""
+    log = made_log(random.Random(11), 12)
+    first = log.rows[0].writer
+    del log.rows[0], log.secrets[0]
+    assert checked(made_package(log, 0, 11), log.vkey)[0] == 3
+    lied = made_package(log, 0, 11, writers={first.hex(): 1})
+    assert checked(lied, log.vkey)[0] == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import random
@@ -136,3 +137,33 @@ def test_the_readmes_explain_every_finding() -> None:
     for language in ("en", "zh"):
         text = Path(verify.__file__).with_name(f"README.{language}.md").read_text("utf-8")
         assert {code for code in codes if f"`{code}" not in text} == set(), language
+
+
+def test_a_block_that_is_not_the_recorded_one() -> None:
+    """Another hash, other claims, another place or no commitment: the block is refused."""
+    log = made_log(random.Random(2), 3)
+    row, secret = log.rows[0], log.secrets[0]["core"]
+    header = verify.parse_header(row.header)
+    assert row.core is not None
+    assert verify.open_block(header, "core", secret, row.core).content
+    uncommitted = bytes(32) + row.core[32:]
+    digest = hashlib.sha256(uncommitted).hexdigest()
+    for changed, sealed in (
+        (header._replace(blocks={**header.blocks, "core": "0" * 64}), row.core),
+        (header._replace(claims=bytes(32)), row.core),
+        (header._replace(entry="0" * 32), row.core),
+        (header._replace(blocks={**header.blocks, "core": digest}), uncommitted),
+    ):
+        with pytest.raises(verify.Invalid):
+            verify.open_block(changed, "core", secret, sealed)
+
+
+def test_versions_stand_in_one_order() -> None:
+    """A header whose versions are written in another order is not canonical."""
+    header = HEADERS[0]
+    start = header.index(b'"versions":{') + 12
+    pairs = header[start : header.index(b"}", start)].split(b",")
+    changed = header.replace(b",".join(pairs), b",".join(pairs[::-1]))
+    assert changed != header
+    with pytest.raises(verify.Invalid):
+        verify.parse_header(changed)
