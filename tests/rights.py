@@ -58,9 +58,12 @@ class Desks:
         """Return when all requests are executed."""
         async with asyncio.timeout(seconds):
             for request_id in requests:
-                path = f"/v1/audit/rights-requests/{request_id}"
-                while (await self.asks.get(path)).json["state"] != "executed":
+                while not await self._is_executed(request_id):
                     await asyncio.sleep(0.1)
+
+    async def _is_executed(self, request_id: int) -> bool:
+        answer = await self.asks.get(f"/v1/audit/rights-requests/{request_id}")
+        return bool(answer.json["state"] == "executed")
 
     async def held(self, identifiers: Identifiers, **more: Any) -> Answer:
         """Ask what is held about a person."""
