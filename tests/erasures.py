@@ -168,9 +168,7 @@ async def _look(
     )
 
 
-async def _readable(
-    here: Here, desks: Desks, persons: Sequence[Person], gone: set[bytes]
-) -> int:
+async def _readable(here: Here, desks: Desks, persons: Sequence[Person], gone: set[bytes]) -> int:
     """Count decisions of erased persons that can be read, and those of others that cannot."""
     wrong = 0
     for person in persons:

@@ -19,6 +19,7 @@ from tests.people import person_key
 from tests.running import Here
 
 PURPOSE = "case 4711"
+LOOK_SECONDS = 0.1
 Identifiers = Mapping[str, str]
 
 
@@ -56,10 +57,13 @@ class Desks:
 
     async def wait_for(self, requests: Sequence[int], seconds: float = 60) -> None:
         """Return when all requests are executed."""
-        async with asyncio.timeout(seconds):
-            for request_id in requests:
-                while not await self._is_executed(request_id):
-                    await asyncio.sleep(0.1)
+        for request_id in requests:
+            for _ in range(int(seconds / LOOK_SECONDS)):
+                if await self._is_executed(request_id):
+                    break
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                raise TimeoutError(f"request {request_id} is not executed")
 
     async def _is_executed(self, request_id: int) -> bool:
         answer = await self.asks.get(f"/v1/audit/rights-requests/{request_id}")
