@@ -22,7 +22,7 @@ from service.devices import Devices, ValkeyNonces
 from service.embedded import EmbeddedServers
 from tests.events import event
 from tests.fingerprints import HONEST, signed
-from tests.running import Here, entries, service_here, settings_on
+from tests.running import TAG_KEY, Here, entries, service_here, settings_on
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOP = "https://shop.example"
@@ -139,7 +139,7 @@ async def test_the_shops_own_id_wins(here: Here, browser: httpx.AsyncClient) -> 
     fingerprint = signed(HONEST["chrome on windows"], await _token(browser))
     body = event("checkout", device={"fingerprint": fingerprint, "id": "d-own"})
     subject = await _subject(here, body)
-    tagger = Tagger(derive_tag_keys(b"t" * 32))
+    tagger = Tagger(derive_tag_keys(TAG_KEY))
     assert subject["tags"]["device"] == tagger.tag("device", "d-own")
     assert subject["facts"]["fingerprint.is_device_id"] is False
     assert subject["facts"]["fingerprint.is_verified"] is True
