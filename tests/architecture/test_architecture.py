@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("features", "rules", "service", "training")
 MOST_LINES = 400
+# One file on purpose: an auditor reads it whole and runs it without the rest.
+LONGER = {"service/audit/package/verify.py": 500}
 MOST_TARGETS = 12
 LOCK_LINE = re.compile(
     r"[a-z0-9-]+==[0-9a-z.]+( ; [a-zA-Z_0-9.<>=!'\" ]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?"
@@ -40,11 +42,12 @@ def test_imports_point_down() -> None:
 
 
 def test_files_are_short() -> None:
-    """No file is longer than 400 lines."""
+    """No file is longer than 400 lines; the stand-alone verifier has 500 at most."""
     long = {
         str(path.relative_to(ROOT)): count
         for path in sources()
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
+        if (count := len(path.read_text(encoding="utf-8").splitlines()))
+        > LONGER.get(str(path.relative_to(ROOT)), MOST_LINES)
     }
     assert long == {}
 
