@@ -69,11 +69,17 @@ class Account:
 
 @dataclass(frozen=True)
 class Compared:
-    """The account against the ledger: answers that it lacks, and events that it has twice."""
+    """The account against the ledger.
+
+    `lost`: answers that it lacks. `twice`: events that were answered in two ways, or whose answer
+    is not the entry that the ledger has for the event. `unanswered`: entries whose answer never
+    left (the process was killed before), of events that were sent again and have another entry.
+    """
 
     entries: int
     lost: int
     twice: int
+    unanswered: int
     is_whole: bool
     report: str
 
@@ -213,14 +219,17 @@ async def compared(settings: Settings, account: Account) -> Compared:
     )
     connection = await asyncpg.connect(settings.postgres.url)
     try:
-        rows = await connection.fetch("SELECT entry_id FROM ledger_entry")
+        rows = await connection.fetch("SELECT entry_id, event_key FROM ledger_entry")
     finally:
         await connection.close()
-    there = Counter(row["entry_id"].hex() for row in rows)
+    there = {row["entry_id"].hex(): row["event_key"] for row in rows}
+    told = account.answered.values()
     return Compared(
         entries=len(rows),
-        lost=sum(told not in there for told in account.answered.values()),
-        twice=account.contradictions + report.superseded + sum(n > 1 for n in there.values()),
+        lost=sum(decision not in there for decision in told),
+        twice=account.contradictions
+        + sum(decision in there and there[decision] is None for decision in told),
+        unanswered=report.superseded,
         is_whole=report.exit_code == 0,
         report=report.render(),
     )
@@ -314,7 +323,7 @@ def _said(title: str, began: float, account: Account, last: Compared) -> bool:
     sys.stdout.write(
         f"  {title} ({kills}): {len(account.answered):,} events answered, {account.broken:,} "
         f"connections broken, {account.refused:,} turned away; {last.lost} answers lost, "
-        f"{last.twice} twice, ledger of {last.entries:,} entries "
+        f"{last.twice} twice, {last.unanswered} left unanswered and sent again, ledger of {last.entries:,} entries "
         f"{'whole' if last.is_whole else 'NOT whole'} ({time.monotonic() - began:.0f} s)\n"
     )
     if not last.is_whole:
