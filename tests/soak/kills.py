@@ -323,7 +323,8 @@ def _said(title: str, began: float, account: Account, last: Compared) -> bool:
     sys.stdout.write(
         f"  {title} ({kills}): {len(account.answered):,} events answered, {account.broken:,} "
         f"connections broken, {account.refused:,} turned away; {last.lost} answers lost, "
-        f"{last.twice} twice, {last.unanswered} left unanswered and sent again, ledger of {last.entries:,} entries "
+        f"{last.twice} twice, {last.unanswered} left unanswered and sent again, "
+        f"ledger of {last.entries:,} entries "
         f"{'whole' if last.is_whole else 'NOT whole'} ({time.monotonic() - began:.0f} s)\n"
     )
     if not last.is_whole:
