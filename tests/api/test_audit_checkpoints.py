@@ -104,7 +104,7 @@ async def test_a_known_witness_is_kept_with_the_checkpoint(here: Here) -> None:
     older = (await here.client.get(f"/v1/audit/checkpoints?before={page[0]['id']}")).json
     assert all(one["id"] < page[0]["id"] for one in older)
     assert older[0]["witnesses"] == []
-    action = (await recorded_actions(here.settings, "checkpoint.cosign"))[0]
+    action = (await recorded_actions(here.settings, "checkpoint.cosign"))[-1]
     assert (action.what["size"], action.what["witnesses"]) == (size, [NAME])
 
 

@@ -99,7 +99,8 @@ def test_locks_agree() -> None:
         return {line for line in lines if not line.startswith(" ")}
 
     everything = pins("requirements-dev.lock")
-    assert pins("requirements-image.lock") <= pins("requirements.lock") <= everything
+    # The image has no training, and the client of a key service that `make run` does without.
+    assert pins("requirements-image.lock") | pins("requirements.lock") <= everything
 
 
 def test_the_image_has_no_training() -> None:
