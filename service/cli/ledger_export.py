@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 export_app = typer.Typer(
     help="Packages of the record that an auditor can prove offline.", no_args_is_help=True
 )
-Id = Annotated[str, typer.Argument(metavar="ID", help="The export, or the beginning of its id")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="An id, its beginning, or latest")]
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _SHORT = 8
 
@@ -184,10 +184,11 @@ def _client(url: str | None, key: str, var: Path | None) -> ApiClient:
 
 
 def _found(client: ApiClient, export_id: str) -> dict[str, Any]:
-    """Return the export that an id, or the beginning of one, names."""
-    found = [
-        one for one in client.get("/v1/audit/exports") if one["id"].startswith(export_id.lower())
-    ]
+    """Return the export that an id, or the beginning of one, names; `latest`: the newest."""
+    newest = client.get("/v1/audit/exports")
+    found = [one for one in newest if one["id"].startswith(export_id.lower())]
+    if export_id == "latest":
+        found = newest[:1]
     if len(found) != 1:
         some = "no export" if not found else f"{len(found)} exports"
         raise ExportRefused(f"{some} of this id: `touchstone ledger export list` shows them")
