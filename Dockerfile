@@ -24,7 +24,7 @@ RUN apt-get update \
     && groupadd --gid 10001 touchstone \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/touchstone --no-create-home \
        --shell /usr/sbin/nologin touchstone \
-    && install --directory --owner 10001 --group 10001 --mode 0700 /var/lib/touchstone
+    && install --directory --owner 10001 --group 10001 --mode 0700 /var/lib/touchstone /var/lib/touchstone/signer
 COPY --from=build /opt/touchstone /opt/touchstone
 ENV PATH=/opt/touchstone/bin:$PATH \
     PYTHONUNBUFFERED=1 \
