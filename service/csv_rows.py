@@ -87,8 +87,8 @@ def _header_problems(
     for name in header:
         if name in columns:
             continue
-        if is_showable_name(name):
-            hint = did_you_mean(name, columns) or f" There are {', '.join(columns)}."
+        # Only what is nearly a column is shown: any other word may be somebody's data.
+        if is_showable_name(name) and (hint := did_you_mean(name, columns)):
             problems.append(problem(None, name, f"This column means nothing here.{hint}"))
         else:
             problems.append(problem(None, "*", f"The columns are {', '.join(columns)}."))

@@ -2,9 +2,8 @@
 
 The core block holds the answer but for the caller's `event_id`, the subject block what was known
 about the person: facts exactly as rules and model saw them, pseudonymous tags, and the `event_id`,
-which leads back to the shop's own files. No identifier in clear, no free text, no address; of the IP
-only its /24 (/48). From an entry and the versions it names the decision can be computed
-again.
+which leads back to the shop's own files. No identifier in clear, no free text, no address; of the
+IP only its /24 (/48). From an entry and the versions it names the decision can be computed again.
 """
 
 from __future__ import annotations

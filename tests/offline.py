@@ -15,11 +15,12 @@ from features.observe import Asked, ask
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.memory_store import MemoryVelocityStore
 from tests.oracles.velocity_oracle import VelocityOracle
+from tests.running import TAG_KEY
 from training.offline.executor import Executor
 from training.offline.history_file import SCHEMA
 
 Known = dict[str, Value]
-TAGGER = Tagger(derive_tag_keys(bytes(32)))
+TAGGER = Tagger(derive_tag_keys(TAG_KEY))
 
 
 def frame_of(events: Iterable[HistoryEvent]) -> pl.DataFrame:

@@ -76,7 +76,7 @@ class ClusterConnection:
         replies: list[Reply] = [None] * len(commands)
         served: set[Place] = set()
         pause, corrections = 0.0, 0
-        while True:
+        while not served or loop.time() < deadline:  # a pause may have been too long
             await self._exchange(commands, shares, replies, deadline - loop.time())
             served.update(shares)
             shares, is_moving = self._redirected(commands, replies, shares)
@@ -89,6 +89,7 @@ class ClusterConnection:
                 await asyncio.sleep(pause)
             for place in shares.keys() - served:
                 shares[place][:0] = [(index, False) for index in keyless]
+        return replies
 
     async def primaries(self, timeout_s: float) -> tuple[ValkeyConnection, ...]:
         """Return the servers that together hold all keys, for commands that concern each of them.

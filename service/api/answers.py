@@ -30,7 +30,9 @@ class ReasonAnswer(_Answer):
 
     code: Annotated[str, Field(description="Stable reason code, `UPPER_SNAKE`.")]
     text: ReasonText
-    source: Annotated[str, Field(description="`rule:<id>`, `model`, `policy` or `list:human_review`.")]
+    source: Annotated[
+        str, Field(description="`rule:<id>`, `model`, `policy` or `list:human_review`.")
+    ]
 
 
 class RuleHitAnswer(_Answer):

@@ -1,7 +1,8 @@
 """Does PostgreSQL keep what it has committed?
 
 Invariant: with `fsync`, `full_page_writes` or `synchronous_commit` off a commit may be lost in a
-crash, so a writer does not start on such a server, and does not come back to one.
+crash, so a writer does not start on such a server, and does not come back to one. That commits wait
+for the disk is fixed for the session.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from service.ledger.errors import NotDurable
 # With every other value of these a commit is on this server's disk before it is confirmed.
 _REQUIRED_ON = ("fsync", "full_page_writes", "synchronous_commit")
 _ASK = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')"  # noqa: E501 -- one statement
+_PIN = "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false)"
 
 
 async def check_durability(connection: Any) -> None:
@@ -24,3 +26,5 @@ async def check_durability(connection: Any) -> None:
             f"PostgreSQL runs with {', '.join(off)} off: a commit may be lost in a crash. "
             "Set them to on and start again."
         )
+    # A server may be told to forget while sessions last; this one keeps what it began with.
+    await connection.execute(_PIN)

@@ -104,8 +104,8 @@ async def test_a_known_witness_is_kept_with_the_checkpoint(here: Here) -> None:
     older = (await here.client.get(f"/v1/audit/checkpoints?before={page[0]['id']}")).json
     assert all(one["id"] < page[0]["id"] for one in older)
     assert older[0]["witnesses"] == []
-    action = (await recorded_actions(here.settings, "checkpoint.cosign"))[-1]
-    assert (action.what["size"], action.what["witnesses"]) == (size, [NAME])
+    actions = await recorded_actions(here.settings, "checkpoint.cosign")
+    assert (size, [NAME]) in [(one.what["size"], one.what["witnesses"]) for one in actions]
 
 
 async def test_what_is_no_cosignature_is_refused(here: Here) -> None:

@@ -30,6 +30,7 @@ from service.embedded import EmbeddedServers
 from service.migrate import migrate
 from service.settings import Settings
 from tests.integration.history_cases import KEK, START, entry, store
+from tests.running import TAG_KEY
 
 START_MS = 1_750_000_000_000
 TYPES = ("login", "checkout", "payment", "coupon_redemption", "return_request", "signup")
@@ -161,7 +162,7 @@ def of_ledger(folder: Path, events: int, rules: int, processes: int) -> Figures:
         asyncio.run(migrate(servers.postgres_url))
         asyncio.run(store(servers.postgres_url, drafts))
         kek, tag = folder / "kek.key", folder / "tag.key"
-        for path, key in ((kek, KEK), (tag, bytes(32))):
+        for path, key in ((kek, KEK), (tag, TAG_KEY)):
             path.write_bytes(key)
             path.chmod(0o600)
         settings = Settings(

@@ -19,6 +19,7 @@ from service.ledger.errors import (
 )
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
+from service.ledger.strict import check_durability
 from service.ledger.verify import verify_log
 from service.ledger.writer import LedgerWriter, WriterSettings
 from tests.integration.ledger_cases import (
@@ -229,6 +230,16 @@ async def test_server_that_may_lose_commits_is_refused(
             await LedgerWriter.start(writer_settings, Keyring(FileKek(KEK)))
     finally:
         ledger_postgres.restart()
+
+
+@pytest.mark.asyncio
+async def test_server_that_is_told_to_forget(connection: Any) -> None:
+    """What a session was checked for is its own, whatever the server is told afterwards."""
+    await check_durability(connection)
+    said = await connection.fetchrow(
+        "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+    )
+    assert tuple(said) == ("on", "session")
 
 
 @pytest.mark.asyncio

@@ -35,7 +35,7 @@ from service.settings import Settings
 from tests.http_client import Client
 from tests.offline import Known, history_at, walked
 from tests.oracles.velocity_oracle import VelocityOracle
-from tests.running import service_process, settings_on
+from tests.running import TAG_KEY, service_process, settings_on
 from training.command_train import currencies_of
 from training.offline.declared import feature_types, series_of
 from training.offline.events import convert_events
@@ -97,7 +97,6 @@ async def parity(events: int, seed: int, folder: Path, *, naive: bool = True) ->
     found = Parity()
     with EmbeddedServers.start(folder / "servers") as servers:
         settings = settings_on(servers, folder, patient_ms=10_000, clock="event")
-        settings.tag_key_path.write_bytes(bytes(32))  # that of `tests.offline`
         with service_process(settings, folder / "service.log", workers=1) as (served, key):
             began = time.perf_counter()
             async with Client(key, port=served.port) as client:
@@ -165,7 +164,7 @@ def _compare_rows(
     """The history of the raw events against that of the ledger, but for what deciding added."""
     raw, out = folder / "events.jsonl", folder / "converted.parquet"
     raw.write_bytes(b"\n".join(map(orjson.dumps, bodies)))
-    convert_events([raw], out, currencies_of(settings.shop), bytes(32))
+    convert_events([raw], out, currencies_of(settings.shop), TAG_KEY)
     rows = pl.read_parquet(out).to_dicts()
     found.compare("both histories", "the number of rows", len(history), len(rows))
     for event, row in zip(history, rows, strict=False):

@@ -58,9 +58,9 @@ def test_a_checkpoint_that_was_kept() -> None:
     log = made_log(random.Random(1), 40)
     package = made_package(log, 10, 30, earlier=(5, 20))
     other = made_log(random.Random(2), 40, key=log.key)
-    for size, code in ((0, 0), (5, 0), (20, 0), (40, 0), (19, 4)):
+    for size, code in ((0, 0), (5, 0), (20, 0), (40, 0), (10, 0), (19, 0), (9, 4), (31, 4)):
         assert checked(package, log.vkey, log.checkpoint(size))[0] == code, size
-    for size in (5, 20, 40):
+    for size in (5, 10, 19, 20, 40):
         code, report = checked(package, log.vkey, other.checkpoint(size))
         assert code == 2, report
         assert "fork" in report
