@@ -8,17 +8,13 @@ no file waits for anybody.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from service.ledger.errors import SpoolBroken
-from service.ledger.frames import decoded
-from service.ledger.spool import DAMAGED, SUFFIX, Damage, Spool
-from service.ledger.table import stored_entry_ids
+from service.ledger.spool import SUFFIX
+from service.ledger.spooled import spools
 from service.settings import Settings
 from service.signer.errors import SignerBroken
 from service.signer.standing import disagreement
@@ -48,15 +44,6 @@ class Item(NamedTuple):
         return say(self.code, language, *self.details)
 
 
-class SpoolFile(NamedTuple):
-    """A spool: entries that are not in the database, places that cannot be read, who has it."""
-
-    path: Path
-    waiting: int
-    damaged: int
-    is_living: bool
-
-
 async def look_over(connection: Any, settings: Settings) -> list[Item]:
     """Return what was seen, the gravest first; raises what asyncpg raises."""
     items = await _signer_items(connection, settings)
@@ -83,32 +70,6 @@ async def look_over(connection: Any, settings: Settings) -> list[Item]:
     if all(item.is_fine for item in items):
         items.insert(0, Item("clean", (signed,), is_fine=True))
     return items
-
-
-async def spools(connection: Any, directory: Path) -> list[SpoolFile]:
-    """Return every spool file of a directory, and how many entries of it are not stored."""
-    found = []
-    for path in _spool_paths(directory):
-        waiting = damaged = 0
-        try:
-            spool = Spool.peek(path)
-        except SpoolBroken:
-            if path.exists():
-                found.append(SpoolFile(path, 0, 1, is_living=False))
-            continue
-        try:
-            for piece in spool.groups():
-                if isinstance(piece, Damage):
-                    damaged += not piece.torn
-                    continue
-                ids = [row.entry_id for row in decoded(piece.payload).rows]
-                waiting += len(set(ids) - await stored_entry_ids(connection, ids))
-        except SpoolBroken:
-            damaged += 1
-        finally:
-            spool.release()
-        found.append(SpoolFile(path, waiting, damaged, _is_held(path)))
-    return found
 
 
 async def _signer_items(connection: Any, settings: Settings) -> list[Item]:
@@ -159,24 +120,5 @@ async def _waiting(connection: Any) -> tuple[int, int, int]:
     return queued, max(placed - signed, 0), signed
 
 
-def _spool_paths(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("*") if path.suffix in (SUFFIX, DAMAGED))
-
-
 def _half_written(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob(f"*{FRESH}"))
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a living process has the spool."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

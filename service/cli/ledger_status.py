@@ -21,7 +21,7 @@ def status(
     Exit code: 0 all is well, 1 entries are not covered in time, 2 the signer refuses.
     """
     from service.cli.database import with_database
-    from service.fsck import spools
+    from service.ledger.spooled import spools
     from service.settings import load_settings
     from service.signer.standing import standing
 

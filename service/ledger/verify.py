@@ -16,14 +16,13 @@ from typing import Any
 import asyncpg
 
 from service.ledger.entry import BLOCKS, Framed, Header, claims_of, parse_header, unframed
-from service.ledger.errors import BadHeader, SealBroken, SpoolBroken, WrongKek
-from service.ledger.frames import decoded
+from service.ledger.errors import BadHeader, SealBroken, WrongKek
 from service.ledger.keys import Keyring, KeyWrapper
 from service.ledger.placed import PlacedEntries, Trusted
 from service.ledger.report import Report
 from service.ledger.seal import open_sealed
-from service.ledger.spool import DAMAGED, SUFFIX, Damage, Spool
-from service.ledger.table import owners_of_event_keys, stored_entry_ids
+from service.ledger.spooled import spools
+from service.ledger.table import owners_of_event_keys
 
 _ENTRIES = """
 SELECT e.*, s.key_id, k.subject_tag, k.wrapped
@@ -263,29 +262,8 @@ class _Verifier:
 
 
 async def _look_at_spool(connection: Any, directory: Path, report: Report) -> None:
-    for path in _spool_files(directory):
-        waiting = damaged = 0
-        try:
-            spool = Spool.peek(path)
-        except SpoolBroken:
-            report.add("incomplete", "spool_damaged", path.name, 1)
-            continue
-        try:
-            for piece in spool.groups():
-                if isinstance(piece, Damage):
-                    damaged += not piece.torn
-                    continue
-                ids = [row.entry_id for row in decoded(piece.payload).rows]
-                waiting += len(set(ids) - await stored_entry_ids(connection, ids))
-        except SpoolBroken:
-            damaged += 1
-        finally:
-            spool.release()
-        if waiting:
-            report.add("incomplete", "spool_waits", path.name, waiting)
-        if damaged:
-            report.add("incomplete", "spool_damaged", path.name, damaged)
-
-
-def _spool_files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("*") if path.suffix in (SUFFIX, DAMAGED))
+    for spool in await spools(connection, directory):
+        if spool.waiting:
+            report.add("incomplete", "spool_waits", spool.path.name, spool.waiting)
+        if spool.damaged:
+            report.add("incomplete", "spool_damaged", spool.path.name, spool.damaged)

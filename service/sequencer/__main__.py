@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 
 import asyncpg
 
+from service.keeper import keep
 from service.ledger.drain import AWAY
 from service.ledger.errors import LedgerError
 from service.sequencer.errors import NotLeader
 from service.sequencer.sequencer import Sequencer
 from service.sequencer.session import end_hung_leader
-from service.settings import SettingsError, load_settings
+from service.settings import Settings
 
 RETRY_SECONDS = 1.0
 
@@ -52,29 +52,20 @@ async def stand_by_and_lead(dsn: str, log_name: str) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _until_stopped(dsn: str, log_name: str) -> None:
-    leading = asyncio.create_task(stand_by_and_lead(dsn, log_name))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, leading.cancel)
+async def lead_until(stopping: asyncio.Event, settings: Settings, dsn: str) -> None:
+    """Lead whenever possible, until `stopping` is set."""
+    leading = asyncio.create_task(stand_by_and_lead(dsn, settings.ledger.log_name))
+    ended = asyncio.create_task(stopping.wait())
+    await asyncio.wait((leading, ended), return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    leading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await leading
 
 
 def main() -> int:
     """Run until told to stop."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if settings.postgres.url is None:
-        sys.stderr.write("TOUCHSTONE_POSTGRES__URL is not set; `touchstone serve` sets it\n")
-        return 2
-    asyncio.run(_until_stopped(settings.postgres.url, settings.ledger.log_name))
-    return 0
+    return keep(lead_until, level=logging.INFO)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 import time
 
 import asyncpg
 
+from service.keeper import keep
 from service.ledger.drain import AWAY
 from service.ledger.errors import LedgerError
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings
 from service.signer.errors import SignerRefuses
 from service.signer.signer import Signer
 
@@ -75,28 +75,9 @@ async def _sign_the_rest(signer: Signer, dsn: str) -> None:
     await signer.sign()
 
 
-async def _run(settings: Settings, dsn: str) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await sign_until(stopping, settings, dsn)
-
-
 def main() -> int:
     """Run until told to stop."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if settings.postgres.url is None:
-        sys.stderr.write("TOUCHSTONE_POSTGRES__URL is not set; `touchstone serve` sets it\n")
-        return 2
-    asyncio.run(_run(settings, settings.postgres.url))
-    return 0
+    return keep(sign_until)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.fsck import look_over, spools
+from service.fsck import look_over
 from service.ledger.keys import Keyring
+from service.ledger.spooled import spools
 from service.ledger.writer import LedgerWriter, WriterSettings
 from service.settings import Settings
 from service.signer.standing import standing
