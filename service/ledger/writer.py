@@ -42,6 +42,8 @@ COMMIT_SHARE = 0.5
 # comes with less time than this is told that it is up, and the commit goes on for the others.
 COMMIT_FLOOR_SECONDS = 0.05
 COMMIT_ATTEMPTS = 5
+# What is done between batches takes 5 ms; on a machine that is busy starting, a hundred times that.
+BETWEEN_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
 
 
@@ -132,13 +134,20 @@ class LedgerWriter:
     async def between_batches(self, act: Callable[[Any], Awaitable[None]]) -> bool:
         """Run `act` on the connection while nothing is being stored; False: there is none.
 
-        Callers wait meanwhile, so it has to be done in milliseconds. Raises what `act` raises.
+        Callers wait meanwhile, so it has to be done in milliseconds. Raises what `act` raises; when
+        that cost the connection, entries go to the spool until there is another.
         """
         async with self._slot:
-            if self._connection is None:
+            connection = self._connection
+            if connection is None:
                 return False
-            async with at_most(self._connection, COMMIT_FLOOR_SECONDS * 2):
-                await act(self._connection)
+            try:
+                async with at_most(connection, BETWEEN_SECONDS):
+                    await act(connection)
+            except (asyncpg.PostgresError, *AWAY) as error:
+                if connection.is_closed():
+                    self._go_away(error)
+                raise
             return True
 
     async def close(self) -> None:

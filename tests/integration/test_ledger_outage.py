@@ -13,6 +13,7 @@ import pytest
 
 from service.ledger import recovery as recovery_module
 from service.ledger import table as table_module
+from service.ledger.drain import AWAY
 from service.ledger.errors import DuplicateEvent, LedgerUnavailable
 from service.ledger.keys import FileKek, Keyring
 from service.ledger.reader import LedgerReader
@@ -365,3 +366,18 @@ async def test_caller_that_gave_up_is_not_written(
         await waiting
     await writer.append(draft("e-1"), timeout_s=5)
     assert await stored_events(writer_settings.dsn) == ["e-1"]
+
+
+@pytest.mark.asyncio
+async def test_what_hangs_between_two_batches(writer: LedgerWriter, ledger_dsn: str) -> None:
+    """It costs the connection and its caller an error; entries are stored all the same."""
+
+    async def hang(connection: Any) -> None:
+        await connection.execute("SELECT pg_sleep(20)")
+
+    with pytest.raises(AWAY):
+        await writer.between_batches(hang)
+    assert writer.status().mode == "spooling"
+    await writer.append(draft("e-1"), timeout_s=5)
+    await until_live(writer)
+    assert await stored_events(ledger_dsn) == ["e-1"]
