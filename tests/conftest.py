@@ -48,17 +48,28 @@ def valkey_url(servers: EmbeddedServers) -> str:
 
 
 @pytest.fixture(scope="session")
-def _valkey_numbers() -> Iterator[int]:
-    return itertools.cycle(range(1, VALKEY_DATABASES))
+def _new_valkey_url(valkey_url: str) -> Callable[[], str]:
+    numbers = itertools.cycle(range(1, VALKEY_DATABASES))
+
+    def make() -> str:
+        url = f"{valkey_url.partition('?')[0]}?db={next(numbers)}"
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+        return url
+
+    return make
 
 
 @pytest.fixture
-def fresh_valkey_url(valkey_url: str, _valkey_numbers: Iterator[int]) -> str:
-    """An empty Valkey database."""
-    url = f"{valkey_url.partition('?')[0]}?db={next(_valkey_numbers)}"
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
-    return url
+def fresh_valkey_url(_new_valkey_url: Callable[[], str]) -> str:
+    """An empty Valkey database for one test."""
+    return _new_valkey_url()
+
+
+@pytest.fixture(scope="module")
+def module_valkey_url(_new_valkey_url: Callable[[], str]) -> str:
+    """An empty Valkey database for the tests of one file."""
+    return _new_valkey_url()
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(
-    servers: EmbeddedServers, fresh_postgres_url: str, tmp_path: Path
+    servers: EmbeddedServers, fresh_valkey_url: str, fresh_postgres_url: str, tmp_path: Path
 ) -> AsyncIterator[Shop]:
     """A service that decided some events, with a version that is stricter than the live one."""
     FIRST.write(tmp_path / "rules")
@@ -66,7 +66,10 @@ async def shop(
         servers, tmp_path, patient_ms=5000, rules_dir=tmp_path / "rules", clock="event"
     )
     settings = settings.model_copy(
-        update={"postgres": settings.postgres.model_copy(update={"url": fresh_postgres_url})}
+        update={
+            "postgres": settings.postgres.model_copy(update={"url": fresh_postgres_url}),
+            "valkey": settings.valkey.model_copy(update={"url": fresh_valkey_url}),
+        }
     )
     keys = await people(settings, ROLES)
     database = await asyncpg.connect(fresh_postgres_url)

@@ -33,12 +33,14 @@ async def decided(
     servers: EmbeddedServers,
     tmp_path_factory: pytest.TempPathFactory,
     module_postgres_url: str,
+    module_valkey_url: str,
 ) -> AsyncIterator[tuple[Figures, Settings]]:
     """A service that decided under two rule sets and two bundles, with stops and outages."""
     base = tmp_path_factory.mktemp("replay")
     settings = settings_on(servers, base, patient_ms=10_000, clock="event")
     postgres = settings.postgres.model_copy(update={"url": module_postgres_url})
-    settings = settings.model_copy(update={"postgres": postgres})
+    valkey = settings.valkey.model_copy(update={"url": module_valkey_url})
+    settings = settings.model_copy(update={"postgres": postgres, "valkey": valkey})
     yield await replayed(EVENTS, 11, settings), settings
 
 
