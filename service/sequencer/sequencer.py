@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 
+from service.ledger.drain import AWAY, at_most
 from service.ledger.strict import check_durability
 from service.ledger.tree.errors import TreeBroken
 from service.ledger.tree.peaks import Peaks
@@ -22,7 +23,7 @@ from service.ledger.tree.proofs import aligned
 from service.ledger.tree.stored import StoredTree
 from service.sequencer.errors import ForeignTree, NotLeader
 from service.sequencer.rounds import Round, take
-from service.sequencer.session import CHORES_SECONDS, LOCK, opened
+from service.sequencer.session import LOCK, opened
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ POLL_SECONDS = 0.5
 # Rows that left the queue still lie in its file until it is vacuumed; autovacuum comes once a
 # minute, when they could be 300,000.
 VACUUM_ROWS = 20_000
+# A round takes half a second, the first one over an old database some seconds. A server that needs
+# this long hangs, or is out of reach without a word: then a fresh connection may fare better.
+ROUND_SECONDS = 120.0
 GOODBYE_SECONDS = 2.0
 
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
@@ -45,8 +49,9 @@ _VACUUM = "VACUUM (SKIP_LOCKED) ledger_queue"
 class Sequencer:
     """The leader. Made by `start`; for one event loop."""
 
-    def __init__(self, connection: Any, term: int, peaks: Peaks) -> None:
+    def __init__(self, connection: Any, term: int, peaks: Peaks, round_seconds: float) -> None:
         self._connection = connection
+        self._round_seconds = round_seconds
         self._peaks = peaks
         self._last_placed: dict[bytes, int] = {}
         self._is_behind = False
@@ -56,20 +61,23 @@ class Sequencer:
         self.lost = 0
 
     @classmethod
-    async def start(cls, dsn: str, log_name: str) -> Sequencer:
+    async def start(
+        cls, dsn: str, log_name: str, *, round_seconds: float = ROUND_SECONDS
+    ) -> Sequencer:
         """Become the leader of the log, and take the next term.
 
-        Raises `NotLeader` while another leads, `ForeignTree` when the tree is of another log,
-        `TreeBroken` when its peaks are not those of its leaves, `NotDurable`, and what asyncpg
-        raises.
+        A connection that takes longer than `round_seconds` for anything is given up. Raises
+        `NotLeader` while another leads, `ForeignTree` when the tree is of another log, `TreeBroken`
+        when its peaks are not those of its leaves, `NotDurable`, and what asyncpg raises.
         """
         connection = await opened(dsn)
         try:
-            term, peaks = await _taken_over(connection, log_name)
+            async with at_most(connection, round_seconds):
+                term, peaks = await _taken_over(connection, log_name)
         except BaseException:
             connection.terminate()
             raise
-        return cls(connection, term, peaks)
+        return cls(connection, term, peaks, round_seconds)
 
     @property
     def size(self) -> int:
@@ -80,17 +88,17 @@ class Sequencer:
         """Place what is queued, one transaction a round; return how many entries were placed.
 
         A long queue takes several calls; 0 says that nothing waits. Raises `NotLeader` when another
-        sequencer took over, `TreeBroken` when somebody else changed the tree, and what asyncpg
-        raises. After any of these only `close` makes sense: whether the round was committed is then
-        not known to this object.
+        sequencer took over, `TreeBroken` when somebody else changed the tree, one of `AWAY` when
+        the server hangs, and what asyncpg raises. After any of these only `close` makes sense:
+        whether the round was committed is then not known to this object.
         """
-        placed = 0
-        while await self._connection.fetchval(_WAITS):
-            done = await self._round()
-            placed += done.placed
-            if placed or not self._is_behind:
-                break
-        return placed
+        async with at_most(self._connection, self._round_seconds):
+            while await self._connection.fetchval(_WAITS):
+                done = await self._round()
+                if done.placed or not self._is_behind:
+                    return done.placed
+        self._is_behind = False  # a full round may have been the last one
+        return 0
 
     async def run(self) -> None:
         """Integrate for ever: twice a second, a long queue without a pause; raises as that."""
@@ -101,7 +109,7 @@ class Sequencer:
 
     async def close(self) -> None:
         """Lead no longer."""
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(asyncpg.PostgresError, *AWAY):
             await self._connection.close(timeout=GOODBYE_SECONDS)
         self._connection.terminate()
 
@@ -119,7 +127,7 @@ class Sequencer:
         self._say_what_was_odd(done)
         self._unvacuumed += done.taken
         if self._unvacuumed >= VACUUM_ROWS:
-            await self._connection.execute(_VACUUM, timeout=CHORES_SECONDS)
+            await self._connection.execute(_VACUUM)
             self._unvacuumed = 0
         return done
 

@@ -20,8 +20,6 @@ LOCK = 0x7472656520736571
 NAME = "touchstone-sequencer"
 # A leader says something every 0.5 s, also in the middle of a long round.
 HUNG_SECONDS = 5.0
-# A VACUUM of the queue takes milliseconds.
-CHORES_SECONDS = 60.0
 
 SESSION = {
     "jit": "off",

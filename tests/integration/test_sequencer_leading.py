@@ -12,15 +12,20 @@ from typing import Any
 import psutil
 import pytest
 
+from service.ledger.drain import AWAY
 from service.ledger.writer import WriterSettings
+from service.sequencer.rounds import ROUND_ROWS
+from service.sequencer.sequencer import Sequencer
 from service.sequencer.session import HUNG_SECONDS
 from tests.integration.ledger_cases import Postgres
 from tests.integration.sequencer_cases import (
+    LOG,
     add_rows,
     end_session_of,
     is_in_a_round,
     leader_of,
     leads,
+    nobody_leads,
     queue_is_empty,
     sequencers,
     until,
@@ -116,6 +121,42 @@ async def test_postgres_that_stops(
         assert (await whole_tree(again)).size == 600
         assert only.poll() is None
         await again.close()
+
+
+async def test_a_server_that_hangs_is_left(ledger_dsn: str, connection: Any) -> None:
+    """A leader whose statement is never answered gives its connection up, and another may lead."""
+    hung = await Sequencer.start(ledger_dsn, LOG, round_seconds=1.0)
+    await add_rows(connection, 10)
+    backend = hung._connection.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(AWAY):
+                await hung.integrate()
+            await hung.close()
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    await until(lambda: nobody_leads(connection))
+    again = await Sequencer.start(ledger_dsn, LOG)
+    assert await again.integrate() == 10
+    await again.close()
+
+
+async def test_a_leader_rests_after_a_last_round_that_was_full(
+    ledger_dsn: str, connection: Any
+) -> None:
+    """With nothing left behind a full round it looks twice a second, as after any other."""
+    leader = await Sequencer.start(ledger_dsn, LOG)
+    await add_rows(connection, ROUND_ROWS)
+    assert await leader.integrate() == ROUND_ROWS
+    queries: list[str] = []
+    leader._connection.add_query_logger(lambda record: queries.append(record.query))
+    running = asyncio.create_task(leader.run())
+    await asyncio.sleep(1.2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await leader.close()
+    assert 1 <= len(queries) <= 4
 
 
 async def test_an_idle_leader_costs_next_to_nothing(
