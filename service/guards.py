@@ -15,7 +15,7 @@ from typing import Any
 
 from service.ledger.errors import LedgerError
 from service.settings import Settings
-from service.signer.agreement import check_agreement, check_unsigned
+from service.signer.agreement import check_directory
 from service.signer.state import SignerFiles
 
 # Of 32 random bytes, fewer than 16 different ones come up once in 10^13 keys.
@@ -63,11 +63,8 @@ async def check_record(settings: Settings, connection: Any) -> None:
 
     The signer's memory is on one machine; others have nothing to compare with.
     """
-    state = SignerFiles(settings.signer_dir).load()
-    if state is not None:
-        await check_agreement(connection, state)
-    elif settings.ledger.sign:
-        await check_unsigned(connection)
+    files = SignerFiles(settings.signer_dir)
+    await check_directory(connection, files, signs_here=settings.ledger.sign)
 
 
 def writer_check(settings: Settings) -> Callable[[Any], Awaitable[None]]:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from service.ledger.note import NoteInvalid, parse_checkpoint, parse_note, verify_note
 from service.ledger.tree.errors import OutOfTree, TreeBroken
 from service.ledger.tree.stored import StoredTree
-from service.signer.errors import LogForked, LogRolledBack, OtherSigner
-from service.signer.state import KeyLink, State
+from service.signer.errors import LogForked, LogRolledBack, OtherSigner, SignerRefuses
+from service.signer.state import KeyLink, SignerFiles, State
 
 _TREE = "SELECT origin, size, peaks FROM ledger_tree"
 _KEYS = "SELECT vkey, statement FROM ledger_signer_key ORDER BY position"
@@ -47,6 +47,27 @@ async def placed_tree(connection: Any) -> Placed | None:
     """Return the tree of the database, `None` before the first entry was placed."""
     row = await connection.fetchrow(_TREE)
     return None if row is None else Placed(row["origin"], row["size"], bytes(row["peaks"]))
+
+
+async def check_directory(connection: Any, files: SignerFiles, *, signs_here: bool) -> None:
+    """Raise `SignerRefuses` unless the database holds what the signer of this directory signed.
+
+    `signs_here`: an empty directory is right only as long as nobody has signed; elsewhere there is
+    nothing to compare with. Raises `SignerBroken` and what asyncpg raises.
+    """
+    while True:
+        state = files.load()
+        try:
+            if state is not None:
+                await check_agreement(connection, state)
+            elif signs_here:
+                await check_unsigned(connection)
+        except SignerRefuses:
+            # A signer that got its key, or the next one, meanwhile: the older memory says nothing.
+            if files.load() == state:
+                raise
+        else:
+            return
 
 
 async def check_agreement(connection: Any, state: State) -> None:

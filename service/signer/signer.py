@@ -140,7 +140,8 @@ class Signer:
         await self._extend(connection, peaks, tree.size)
         if peaks.to_bytes() != tree.peaks:
             raise await forked(connection, state)
-        await publish(connection, state)  # what a crash kept from leaving
+        if ahead is None:
+            await publish(connection, state)  # what a crash kept from leaving
         second = max(int(time.time()), state.signed_at)
         state = self._retired(state, second)
         checkpoint = None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from service.ledger.note import NoteInvalid, parse_vkey
 from service.settings import Settings
-from service.signer.agreement import check_agreement, check_unsigned
+from service.signer.agreement import check_directory
 from service.signer.errors import SignerBroken, SignerRefuses
 from service.signer.state import SignerFiles
 from service.signer.words import Language, say
@@ -143,11 +143,8 @@ async def standing(connection: Any, settings: Settings, spooled: int) -> Standin
 async def disagreement(connection: Any, settings: Settings) -> Refusal | None:
     """Return why the signer of this machine does not sign this database, `None` when it does."""
     try:
-        state = SignerFiles(settings.signer_dir).load()
-        if state is not None:
-            await check_agreement(connection, state)
-        elif settings.ledger.sign:
-            await check_unsigned(connection)
+        files = SignerFiles(settings.signer_dir)
+        await check_directory(connection, files, signs_here=settings.ledger.sign)
     except (SignerRefuses, SignerBroken) as error:
         return Refusal(error.code, str(error))
     return None

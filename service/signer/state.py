@@ -106,11 +106,11 @@ class SignerFiles:
         path = self.directory / name
         with _broken("read", path):
             try:
-                text = path.read_text(encoding="utf-8")
+                content = path.read_bytes()
             except FileNotFoundError:
                 return None
         try:
-            return _parsed(json.loads(text))
+            return _parsed(json.loads(content.decode()))
         except (ValueError, KeyError, TypeError, AttributeError, NoteInvalid, TreeBroken) as error:
             raise SignerBroken(
                 f"{path} is damaged ({error}): put back the copy that you keep of it"

@@ -22,7 +22,9 @@ from service.ledger.writer import LedgerWriter, WriterSettings
 from service.migrate import migrate
 from service.settings import Settings
 from service.signer.errors import LogRolledBack, OtherSigner
+from service.signer.state import KeyLink, SignerFiles, State
 from tests.integration.ledger_cases import append_many
+from tests.integration.sequencer_cases import until
 from tests.keeping import checkpointed
 from tests.running import settings_on
 from tests.served import free_port, served, touchstone
@@ -87,6 +89,30 @@ async def test_another_machine_signs_only_when_it_has_the_memory(
     with pytest.raises(OtherSigner, match="TOUCHSTONE_LEDGER__SIGN=false"):
         await check_record(there, connection)
     await check_record(settings_of(tmp_path / "there", sign=False), connection)
+
+
+async def test_a_signer_that_begins_meanwhile_is_no_other_signer(
+    ledger_dsn: str, connection: Any, tmp_path: Path
+) -> None:
+    """At the first start workers look while the signer makes its key: nobody is refused for it."""
+    settings = settings_of(tmp_path)
+    files = SignerFiles(settings.signer_dir)
+    signer = await asyncpg.connect(ledger_dsn)
+    async with signer.transaction():
+        await signer.execute("LOCK TABLE ledger_signer_key IN ACCESS EXCLUSIVE MODE")
+        looks = asyncio.create_task(check_record(settings, connection))
+        await until(lambda: _somebody_waits(signer))
+        async with files.locked():
+            state = State(LOG, (KeyLink(str(files.new_key(LOG)), None),))
+            files.save(state)
+        vkey = state.keys[-1].vkey
+        await signer.execute("INSERT INTO ledger_signer_key (position, vkey) VALUES (1, $1)", vkey)
+    await looks
+    await signer.close()
+
+
+async def _somebody_waits(connection: Any) -> bool:
+    return bool(await connection.fetch("SELECT FROM pg_locks WHERE NOT granted"))
 
 
 def test_the_service_does_not_start_with_a_placeholder(tmp_path: Path) -> None:

@@ -141,6 +141,9 @@ async def test_an_old_copy_of_the_memory_is_carried_on_only_along_what_was_signe
     await append_many(writer, 1)
     note = parse_note(await checkpointed(ledger_dsn, directory, LOG))
     assert parse_checkpoint(note.text).size == 6
+    # Whoever follows the checkpoints never sees an older one again.
+    rows = await connection.fetch("SELECT size FROM ledger_checkpoint ORDER BY id")
+    assert [row["size"] for row in rows] == [2, 5, 6]
     (directory / "state.json").write_bytes(old)
     async with await Signer.open(directory, ledger_dsn, LOG) as signer:
         peaks = Peaks()
@@ -152,20 +155,21 @@ async def test_an_old_copy_of_the_memory_is_carried_on_only_along_what_was_signe
             await signer.sign()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"flip"])
+@pytest.mark.parametrize("damage", [b"", b"{}", b"flip", b"high bit"])
 async def test_a_damaged_memory_is_no_memory(
     ledger_dsn: str, writer: LedgerWriter, directory: Path, damage: bytes
 ) -> None:
-    """Empty, another file, or one bit of the tree flipped: the signer says so and does nothing."""
+    """Empty, another file, or one bit of it flipped: the signer says so and does nothing."""
     await append_many(writer, 3)
     await checkpointed(ledger_dsn, directory, LOG)
     path = directory / "state.json"
-    text = path.read_text()
+    content = path.read_bytes()
     first = SignerFiles(directory).load()
     assert first is not None
     peak = first.peaks[0].hex()
-    flipped = text.replace(peak, f"{int(peak, 16) ^ 1:064x}")
-    path.write_text(flipped if damage == b"flip" else damage.decode())
+    flipped = content.replace(peak.encode(), b"%064x" % (int(peak, 16) ^ 1))
+    high_bit = bytes([content[0] | 0x80]) + content[1:]
+    path.write_bytes({b"flip": flipped, b"high bit": high_bit}.get(damage, damage))
     with pytest.raises(SignerBroken, match="is damaged"):
         await Signer.open(directory, ledger_dsn, LOG)
 
