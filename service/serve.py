@@ -145,12 +145,14 @@ def _migrate(settings: Settings, dsn: str) -> None:
 
     from service.guards import check_record
     from service.migrate import migrate
+    from service.rights.replay import replay_file
 
     async def checked() -> None:
         await migrate(dsn)
         connection = await asyncpg.connect(dsn)
         try:
             await check_record(settings, connection)
+            await replay_file(connection, settings)
         finally:
             await connection.close()
 

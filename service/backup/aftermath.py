@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from service.audit.blind_index import BlindIndex
 from service.backup.chain import Backup
 from service.ledger.errors import LedgerError
-from service.ledger.keys import KeyWrapper
+from service.ledger.keys import Keyring, KeyWrapper
 from service.ledger.report import INCOMPLETE, PROVEN, Report
 from service.ledger.verify import verify_log
-from service.rights.journal import FILE_NAME, Digests, JournalFile
+from service.rights.journal import FILE_NAME, Digests, JournalFile, records_since
+from service.rights.parts import Opening
 from service.rights.replay import Replayed, replay_journal
 from service.secrets_files import read_key
 from service.settings import Settings
@@ -27,10 +29,15 @@ from service.signer.state import SignerFiles, State
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What was found after a restore. `lost`: signed entries that are not here, [first, last)."""
+    """What was found after a restore. `lost`: signed entries that are not here, [first, last).
+
+    `journal_lacks`: erasures that the backup knows and the journal's file does not; `None` where
+    there is no file, and the backup knows of none.
+    """
 
     size: int
     erased_again: Replayed
+    journal_lacks: int | None
     report: Report
     signed_size: int | None
     lost: tuple[int, int] | None
@@ -42,7 +49,8 @@ class Aftermath:
 
         Blocks that erasure or retention took out were missing when the backup was taken, too.
         """
-        return self.refusal is None and self.report.exit_code in (PROVEN, INCOMPLETE)
+        is_here = self.refusal is None and self.report.exit_code in (PROVEN, INCOMPLETE)
+        return is_here and not self.journal_lacks
 
 
 async def look_after(
@@ -51,17 +59,21 @@ async def look_after(
     """Repeat erasures and compare. Raises `LedgerError`, OSError and what asyncpg raises."""
     last = line[-1].manifest
     state = SignerFiles(settings.signer_dir).load()
-    records = JournalFile(settings.var / FILE_NAME).read()
-    digests = Digests(read_key(settings.tag_key_path))
+    path = settings.var / FILE_NAME
+    records, has_journal = JournalFile(path).read(), path.exists()
+    tag_key = read_key(settings.tag_key_path)
+    opens = Opening(Keyring(wrapper), settings.ledger.log_name, BlindIndex(tag_key))
     connection = await asyncpg.connect(dsn)
     try:
-        erased_again = await replay_journal(connection, digests, records)
+        known, _ = await records_since(connection, 0)
+        erased_again = await replay_journal(connection, Digests(tag_key), records, opens)
         refusal = await _refusal(connection, state)
     finally:
         await connection.close()
     return Aftermath(
         size=last.size,
         erased_again=erased_again,
+        journal_lacks=len(set(known) - set(records)) if known or has_journal else None,
         report=await verify_log(
             dsn, wrapper=wrapper, spool_dir=settings.var / "spool", log=settings.ledger.log_name
         ),

@@ -166,8 +166,19 @@ def _say(found: Aftermath, line: list[Backup]) -> None:
     typer.echo(found.report.render())
     if found.erased_again.tags:
         typer.echo(
-            f"Erased since, and erased again: {found.erased_again.tags} tags of persons, "
-            f"{found.erased_again.counts.entries:,} entries."
+            f"Erased since the backup, and erased again: {found.erased_again.counts.entries:,} "
+            f"entries under {found.erased_again.tags} tags of persons."
+        )
+    if found.journal_lacks is None:
+        typer.echo(
+            "No erasure since was repeated: VAR/erasures.journal is not here. If anybody was ever "
+            "erased, put back your copy of it; the next start of the service repeats them."
+        )
+    elif found.journal_lacks:
+        typer.echo(
+            f"VAR/erasures.journal lacks {found.journal_lacks} erasures that the backup has: it is "
+            "missing, older than the backup, or another's. Those after the backup may be undone: "
+            "put back the newest copy; the next start of the service repeats what it names."
         )
     if found.signed_size is None:
         typer.echo(

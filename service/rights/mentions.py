@@ -12,7 +12,7 @@ from typing import Any
 
 from service.audit.blind_index import entries_with, months_between
 from service.rights.held import PAGE, HeldEntries, HeldEntry
-from service.rights.parts import RightsParts
+from service.rights.parts import Opens
 
 _FIRST_ENTRY = """
 SELECT e.observed FROM ledger_leaf l JOIN ledger_entry e ON e.entry_id = l.entry_id
@@ -22,7 +22,7 @@ ORDER BY l.idx LIMIT 1
 _YOUNG = timedelta(days=400)
 
 
-async def terms_of(connection: Any, parts: RightsParts, tags: Sequence[str]) -> list[bytes]:
+async def terms_of(connection: Any, parts: Opens, tags: Sequence[str]) -> list[bytes]:
     """Return the terms of tags (`kind:tag`) in every month that the record has."""
     now = datetime.now(UTC)
     first = await connection.fetchval(_FIRST_ENTRY) or now - _YOUNG
@@ -35,7 +35,7 @@ async def terms_of(connection: Any, parts: RightsParts, tags: Sequence[str]) -> 
 
 
 async def mentions(
-    connection: Any, parts: RightsParts, tags: Sequence[str]
+    connection: Any, parts: Opens, tags: Sequence[str]
 ) -> AsyncIterator[list[HeldEntry]]:
     """Yield the entries of others that mention one of the tags, page by page."""
     own = set(tags)

@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
+from service.audit.blind_index import BlindIndex, month_of
 from service.embedded import EmbeddedServers
 from service.history.reader import LedgerHistory
 from service.ledger.drain import drain_leftovers
@@ -23,8 +24,9 @@ from service.ledger.row import numbered, sealed
 from service.ledger.spool import Spool
 from service.rights.erasing import destroy, keys_of
 from service.rights.errors import ErasureIncomplete
-from service.rights.journal import Digests, Erased, JournalFile, Record, add_records
-from service.rights.replay import replay_journal
+from service.rights.journal import FILE_NAME, Digests, Erased, JournalFile, Record, add_records
+from service.rights.parts import Opening
+from service.rights.replay import replay_file, replay_journal
 from service.rights.requests import ask, begin_erasure, rights_request
 from service.secrets_files import read_keys
 from tests.integration.history_cases import (
@@ -41,6 +43,7 @@ from tests.running import Here, service_here, settings_on
 
 TAG_KEY = bytes(range(32))
 GONE = "g" * 22  # as long as a tag
+OPENS = Opening(Keyring(FileKek(KEK)), LOG, BlindIndex(TAG_KEY))
 _KEYS = "SELECT subject_tag FROM subject_key ORDER BY subject_tag"
 
 
@@ -146,7 +149,7 @@ async def test_erasures_are_done_again_on_a_restored_database(
     file = JournalFile(tmp_path / "erasures.journal")
     file.add([Record(digests.of(f"user:{name}"), until) for name in (GONE, "back")])
     for _ in range(2):  # done again it does nothing
-        replayed = await replay_journal(connection, digests, file.read())
+        replayed = await replay_journal(connection, digests, file.read(), OPENS)
     assert replayed.tags == 0
     found = await connection.fetch("SELECT entry_id, subject FROM ledger_entry")
     assert {row["entry_id"] for row in found if row["subject"] is None} == {old.entry_id}
@@ -154,6 +157,49 @@ async def test_erasures_are_done_again_on_a_restored_database(
         "user:back", "user:stays",
     ]  # fmt: skip
     assert not await connection.fetch("SELECT FROM list_entry")
+
+
+async def test_a_replay_takes_the_person_out_of_what_finds_others(
+    connection: Any, fresh_postgres_url: str
+) -> None:
+    """Others' entries cannot be found by a device that was the erased person's; later ones can."""
+    until = START + timedelta(hours=1)
+    tags = {"user": GONE, "device": "d"}
+    own = entry(START, tags=tags)
+    before, after = (
+        entry(until + timedelta(minutes=minutes), tags={"user": "other", "device": "d"})
+        for minutes in (-1, 1)
+    )
+    await store(fresh_postgres_url, [own, before, after])
+    for draft in (own, before, after):
+        await connection.execute(
+            "UPDATE entry_subject SET terms = $2 WHERE entry_id = $1",
+            draft.entry_id,
+            list(OPENS.terms.terms({"user": "other", "device": "d"}, month_of(START))),
+        )
+    digests = Digests(TAG_KEY)
+    records = [Record(digests.of(f"{kind}:{tag}"), until) for kind, tag in tags.items()]
+    assert (await replay_journal(connection, digests, records, OPENS)).tags == 1
+    found = await connection.fetch("SELECT entry_id, cardinality(terms) FROM entry_subject")
+    assert {row[0]: row[1] for row in found} == {before.entry_id: 1, after.entry_id: 2}
+
+
+async def test_a_start_repeats_erasures_that_only_the_file_knows(
+    connection: Any, fresh_postgres_url: str, servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Whichever way the database went back to before them; where it knows them nothing is done."""
+    settings = settings_on(servers, tmp_path)
+    keys = read_keys(settings)
+    draft = entry(START, tags={"user": GONE})
+    await store(fresh_postgres_url, [draft], kek=keys.kek)
+    assert await replay_file(connection, settings) is None
+    digest = Digests(keys.tag).of(f"user:{GONE}")
+    JournalFile(settings.var / FILE_NAME).add([Record(digest, START + timedelta(hours=1))])
+    replayed = await replay_file(connection, settings)
+    assert replayed is not None
+    assert replayed.counts.entries == 1
+    assert not await connection.fetch(_KEYS)
+    assert await replay_file(connection, settings) is None
 
 
 async def test_history_leaves_out_erased_entities_of_others_and_restricted_persons(
