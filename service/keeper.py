@@ -1,13 +1,15 @@
 """How does a process that keeps the tree begin and end? Sequencer and signer, both alike.
 
-Settings come from the environment, as `touchstone serve` sets them. Invariant: it ends on SIGTERM
-and SIGINT, after what it was doing.
+Settings come from the environment, as `touchstone serve` sets them. The one argument, if any, is
+the file descriptor at which a supervisor listens (`tree_keepers.py`). Invariants: it ends on
+SIGTERM and SIGINT, after what it was doing, and when its supervisor is no more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from service.settings import Settings, SettingsError, load_settings
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+PULSE_SECONDS = 1.0
 
 
 def keep(
@@ -43,4 +46,21 @@ async def _run(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    pulse = asyncio.create_task(_beat(int(sys.argv[1]), stopping)) if sys.argv[1:] else None
     await run(stopping, settings, dsn)
+    if pulse is not None:
+        pulse.cancel()
+
+
+async def _beat(descriptor: int, stopping: asyncio.Event) -> None:
+    """Say once a second that this process lives."""
+    os.set_blocking(descriptor, False)
+    while True:
+        try:
+            os.write(descriptor, b".")
+        except BlockingIOError:
+            pass  # a supervisor that was stopped for a day
+        except OSError:
+            stopping.set()  # nobody listens any more
+            return
+        await asyncio.sleep(PULSE_SECONDS)

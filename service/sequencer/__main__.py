@@ -23,7 +23,7 @@ from service.settings import Settings
 
 RETRY_SECONDS = 1.0
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("service.sequencer")
 
 
 async def stand_by_and_lead(dsn: str, log_name: str) -> None:

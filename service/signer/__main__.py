@@ -32,7 +32,7 @@ LAST_PAUSE_SECONDS = 0.1
 
 _QUEUED = "SELECT EXISTS (SELECT FROM ledger_queue)"
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("service.signer")
 
 
 async def sign_until(stopping: asyncio.Event, settings: Settings, dsn: str) -> None:
