@@ -7,8 +7,6 @@ key, 64 wrongly called. Invariant: nothing counts as proven unless every byte wa
 
 # ruff: noqa: UP014 -- tuples on few lines: the file has 500 at most
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import hmac
@@ -28,25 +26,25 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-FORMAT = "touchstone export 1"
-PART_ENTRIES = 100_000
+FORMAT, PART_ENTRIES = "touchstone export 1", 100_000
 BLOCKS = ("core", "staff", "subject")
 REASONS = ("role", "not_requested", "filter")
 REASONS_LOST = ("retention", "key_missing", "erased", "restricted")  # the last two: subject only
 FIRST_MEMBERS = ("README.en.md", "README.zh.md", "verify.py", "export.json")
 LAST_MEMBERS = ("manifest.json", "manifest.note")
+TOLD = "log export_id purpose requested_by approved_by role blocks filter created_at".split()  # noqa: SIM905
 TAR_END = bytes(1024)
 CSV_HEAD = b"index,time,type,entry,writer,seq,outcome,score,reasons,rules,degraded,actor,core,staff,subject,rules_version,bundle_version\r\n"  # noqa: E501 -- one line of a file
 GAP, INCOMPLETE, UNTRUSTED, USAGE, CHUNK, MOST_LINE = 3, 4, 5, 64, 1 << 18, 1 << 26
-TEXTS = r"""0|PROVEN: everything under +|已证明:以上标有 + 的各项
-2|INVALID: {}|无效:{}
-3|GAP: {}|缺口:{}
-4|INCOMPLETE: {}|不完整:{}
-5|UNTRUSTED KEY: {}|密钥不受信任:{}
-withheld|- withheld {} ({}): {} blocks|- 未披露 {}({}):{} 块
-held|+ Entries {first} to {last} of the log are here, each as it was signed: none changed, removed, reordered or left out.\n+ Every block shown is the one recorded with its entry; JSON lines, CSV and OCSF say the same.|+ 日志第 {first} 至 {last} 条均在此,与签名时一致:无改动、删除、换序或遗漏。\n+ 所披露的每一块都是随其条目记录的原件;JSON lines、CSV 与 OCSF 内容相同。
-since|+ The log of your checkpoint ({} entries) is the beginning of this one.|+ 您所持检查点({} 条)对应的日志是本日志的开头。
-open|? Not proven: what happened before it was recorded, and entries before {first} or from {last} on.\n? Not proven: why blocks are withheld, who asked and approved, numbers of writers before {first}: the exporter says so.\n? Not proven: the Parquet files (only that the manifest names them), and that nobody was shown another log, unless a witness cosigned.|? 未证明:记录之前发生的事,以及第 {first} 条之前和第 {last} 条起的条目。\n? 未证明:未披露的原因、申请人与批准人、{first} 之前各写入者的序号:均为导出方陈述。\n? 未证明:Parquet 文件的内容(清单仅列其哈希);若无见证人联署,也未证明他人未看到另一份日志。
+TEXTS = r"""0|PROVEN: everything under +|已证明：以上标有 + 的各项
+2|INVALID: {} (README: Findings)|无效：{}（见 README“问题代码”）
+3|GAP: {} (README: Findings)|缺口：{}（见 README“问题代码”）
+4|INCOMPLETE: {} (README: Findings)|不完整：{}（见 README“问题代码”）
+5|UNTRUSTED KEY: {} (README: Findings)|密钥不受信任：{}（见 README“问题代码”）
+withheld|- withheld {} ({}): {} blocks|- 未披露 {}（{}）：{} 块
+held|+ The entries from number {first} up to, not including, {last} are here, each as it was signed: none changed, removed, reordered or left out.\n+ Every block shown is the one recorded with its entry; JSON lines, CSV and OCSF say the same.|+ 日志中编号从 {first} 起、{last} 之前的条目均在此，与签名时一致：无改动、删除、换序或遗漏。\n+ 所披露的每一块都是随其条目记录的原件；JSON lines、CSV 与 OCSF 内容相同。
+since|+ The log of your checkpoint ({} entries) is the beginning of this one.|+ 您所持检查点（{} 条）对应的日志是本日志的开头。
+open|? Not proven: what happened before it was recorded, and entries before number {first} or from {last} on.\n? Not proven: why blocks are withheld, who asked and approved, numbers of writers before {first}: the exporter says so.\n? Not proven: the Parquet files (only that the manifest names them), and that nobody was shown another log, unless a witness cosigned.|? 未证明：记录之前发生的事，以及编号 {first} 之前和从 {last} 起的条目。\n? 未证明：未披露的原因、申请人与批准人、编号 {first} 之前各写入者的序号：均为导出方陈述。\n? 未证明：Parquet 文件的内容（清单仅列其哈希）；若无见证人联署，也未证明他人未看到另一份日志。
 """  # noqa: E501 -- a text a line
 
 
@@ -55,15 +53,11 @@ class Invalid(Exception):
 
 
 # `blocks`: SHA-256 (hex) of sealed bytes; `claims`: SHA-256 of the bytes from time to writer.
-Header = NamedTuple("Header", [
-    ("entry", str), ("log", str), ("seq", int), ("time", str), ("type", str),
-    ("versions", Mapping[str, str]), ("writer", str), ("blocks", dict[str, str]), ("claims", bytes),
-])  # fmt: skip
-# One entry as packages show it: each block of the header has its content or its reason.
-Entry = NamedTuple("Entry", [
-    ("idx", int), ("exact", bytes), ("header", Header), ("opened", dict[str, bytes]),
-    ("withheld", dict[str, str]),
-])  # fmt: skip
+Header = NamedTuple("Header", [("entry", str), ("log", str), ("seq", int), ("time", str),
+    ("type", str), ("versions", Mapping[str, str]), ("writer", str), ("blocks", dict[str, str]),
+    ("claims", bytes)])  # fmt: skip
+Entry = NamedTuple("Entry", [("idx", int), ("exact", bytes), ("header", Header),
+    ("opened", dict[str, bytes]), ("withheld", dict[str, str])])  # fmt: skip
 Opened = NamedTuple("Opened", [("content", bytes), ("value", dict[str, Any])])
 
 
@@ -98,7 +92,6 @@ def opened_line(block: str, secret: bytes, sealed: bytes) -> bytes:
 
 
 def withheld_line(block: str, reason: str) -> bytes:
-    """Return the line of an entries part that says why a block is not there."""
     return f"{block} withheld {reason}\n".encode()
 
 
@@ -221,12 +214,14 @@ def _b64(text: str, *sizes: int) -> bytes:
 
 def read_vkey(text: str) -> Keys:
     """Return a verifier key, for signatures without and with a time; raises ValueError."""
+    if text.count("+") < 2:
+        raise ValueError(f"not a verifier key, NAME+ID+KEY: {text}")
     name, key_id, encoded = text.strip().split("+", 2)
     raw = _b64(encoded, 33)
     named = {kind: f"{name}\n".encode() + bytes([kind]) + raw[1:] for kind in (1, 4)}
     found = {hashlib.sha256(data).digest()[:4]: kind for kind, data in named.items()}
     if found.get(bytes.fromhex(key_id)) != raw[0]:
-        raise ValueError("not a verifier key")
+        raise ValueError(f"not a verifier key, its ID is of another one: {text}")
     return {(name, known): (kind, raw[1:]) for known, kind in found.items()}
 
 
@@ -262,14 +257,12 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def grow(peaks: Peaks, level: int, node: bytes) -> None:
-    """Append a subtree of 2^level leaves."""
     while peaks and peaks[-1][0] == level:
         node, level = _node(peaks.pop()[1], node), level + 1
     peaks.append((level, node))
 
 
 def root_of(peaks: Peaks) -> bytes:
-    """Return the root of the whole tree."""
     root = peaks[-1][1] if peaks else hashlib.sha256(b"").digest()
     for _, node in reversed(peaks[:-1]):
         root = _node(node, root)
@@ -445,17 +438,17 @@ class Verifier:
 
 
 def check(file: BinaryIO, keys: Keys, since: str | None, witnesses: Keys, zh: bool) -> Report:
-    """Verify a package, and say what was found."""
+    """Verify a package; return the exit code and what was found."""
     one, lines, stamp = Verifier(file, keys, witnesses, since), list[str](), datetime.fromtimestamp
     texts = {code: said[zh] for code, *said in (line.split("|") for line in TEXTS.splitlines())}
     try:
         one.run()
         code, found = min((flaw for flaw, n in one.flaws.items() if n), default=(0, ""))
-        facts = {name: value for name, value in one.export.items() if type(value) in (str, int)}
+        facts = {name: one.export.get(name) for name in TOLD}
         facts |= {f"witness {name}": stamp(time, UTC) for name, time in one.cosigned.items()}
-        facts["checkpoint"], facts["key"] = (one.size, str(stamp(one.signed, UTC))), one.newest
+        facts |= {"checkpoint": f"{one.size}, {stamp(one.signed, UTC)}", "key": one.newest or None}
         facts["recorded"], facts["opened"] = " .. ".join(one.times), dict(one.opened)
-        lines += [f"  {name}: {value}" for name, value in facts.items()]
+        lines += [f"  {name}: {value}" for name, value in facts.items() if value is not None]
         for block, reasons in sorted(one.withheld.items()):
             lines += [texts["withheld"].format(block, *item) for item in sorted(reasons.items())]
         lines += [f"! {flaw} ({n})" for (_, flaw), n in one.flaws.most_common(100) if n]
@@ -471,23 +464,30 @@ def check(file: BinaryIO, keys: Keys, since: str | None, witnesses: Keys, zh: bo
 
 def read_keys(given: Sequence[str]) -> Keys:
     """Return verifier keys, as they are or in files with one a line; raises ValueError."""
-    texts = [Path(one).read_text("utf-8") if Path(one).is_file() else one for one in given]
+    texts = [x if "+" in x and not Path(x).is_file() else Path(x).read_text() for x in given]
     return {name: key for one in " ".join(texts).split() for name, key in read_vkey(one).items()}
+
+
+def checkpoint(path: str) -> str:
+    """Return the checkpoint that a file is, or an `export.json` holds; raises ValueError."""
+    text = Path(path).read_text("utf-8")
+    text = json.loads(text).get("checkpoint", "") if text.startswith("{") else text
+    signatures(text, {})
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an export of a Touchstone ledger.")
     parser.add_argument("package", type=Path)
     parser.add_argument("--key", action="append", required=True, help="key of the log, or a file")
-    parser.add_argument("--since", type=Path, help="a checkpoint that you have kept")
+    parser.add_argument("--since", type=checkpoint, help="a checkpoint or export.json kept")
     parser.add_argument("--witness", action="append", default=[], help="key of an outside witness")
     parser.add_argument("--language", choices=("en", "zh"), default="en")
     try:
         given = parser.parse_args(arguments)
         keys, others = read_keys(given.key), read_keys(given.witness)
-        since = None if given.since is None else given.since.read_text("utf-8")
         with given.package.open("rb") as file:
-            code, lines = check(file, keys, since, others, given.language == "zh")
+            code, lines = check(file, keys, given.since, others, given.language == "zh")
     except (OSError, ValueError) as error:
         code, lines = USAGE, [f"{type(error).__name__}: {error}"]
     except SystemExit as stop:

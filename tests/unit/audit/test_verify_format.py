@@ -128,11 +128,11 @@ def test_the_file_has_at_most_500_lines() -> None:
 
 
 def test_the_readmes_explain_every_finding() -> None:
-    """Each code that the verifier prints stands in both READMEs."""
+    """Each code and each reason that the verifier prints stands in both READMEs."""
     source = Path(verify.__file__).read_text("utf-8")
     codes = set(re.findall(r'Invalid\("([a-z_]+)"', source))
     codes |= set(re.findall(r'\[(?:GAP|INCOMPLETE), f"([a-z_]+) ', source))
-    codes |= {"malformed", "older", "unconnected"}
+    codes |= {"malformed", "older", "unconnected", *verify.REASONS, *verify.REASONS_LOST}
     assert len(codes) > 15
     for language in ("en", "zh"):
         text = Path(verify.__file__).with_name(f"README.{language}.md").read_text("utf-8")
