@@ -86,7 +86,7 @@ async def decide(
     with rights_errors():
         await connection.execute(_DECIDE, request_id, state, actor)
     # What was kept because of the request may be past its time: look at all days again.
-    await connection.execute("DELETE FROM retention_mark WHERE block = 'subject'")
+    await connection.execute("DELETE FROM retention_mark WHERE block IN ('subject', 'core')")
     return await rights_request(connection, request_id)
 
 

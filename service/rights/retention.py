@@ -49,15 +49,29 @@ WHERE entry_id = ANY($1::bytea[])
 """
 _UNLINK = "DELETE FROM entry_subject WHERE entry_id = ANY($1::bytea[])"
 _DUE_CORES = """
-SELECT entry_id FROM ledger_entry WHERE observed >= $1 AND observed < $2 AND core IS NOT NULL
+SELECT e.entry_id FROM ledger_entry e
+LEFT JOIN entry_subject s ON s.entry_id = e.entry_id
+LEFT JOIN subject_key k ON k.key_id = s.key_id
+WHERE e.observed >= $1 AND e.observed < $2 AND e.core IS NOT NULL
+  AND (k.subject_tag IS NULL
+       OR k.subject_tag NOT IN (SELECT subject_tag FROM restricted_subject))
 """
 _DUE_STAFF = """
 SELECT entry_id FROM ledger_entry WHERE observed >= $1 AND observed < $2 AND staff IS NOT NULL
   AND (type LIKE ANY($3::text[])) = $4
 """
 _CLEAR = "UPDATE ledger_entry SET {block} = NULL WHERE entry_id = ANY($1::bytea[])"
-_LABELS = "DELETE FROM label WHERE observed_at < $1"
-_DUE_LABELS = "SELECT count(*) FROM label WHERE observed_at < $1"
+# Events of restricted persons keep what was said of them.
+_OLD_LABELS = """
+FROM label l WHERE l.observed_at < $1 AND NOT EXISTS (
+    SELECT FROM restricted_subject r
+    JOIN subject_key k ON k.subject_tag = r.subject_tag
+    JOIN entry_subject s ON s.key_id = k.key_id
+    JOIN ledger_entry e ON e.entry_id = s.entry_id
+    WHERE e.event_key = convert_to(l.event_tag, 'UTF8'))
+"""
+_LABELS = f"DELETE {_OLD_LABELS}"
+_DUE_LABELS = f"SELECT count(*) {_OLD_LABELS}"
 _IDLE_KEYS = """
 SELECT key_id FROM subject_key k WHERE created_at < $1
   AND NOT EXISTS (SELECT FROM entry_subject s WHERE s.key_id = k.key_id)

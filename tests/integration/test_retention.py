@@ -14,11 +14,17 @@ import pytest
 from service.ledger.entry import EntryDraft
 from service.ledger.verify import verify_log
 from service.rights.periods import Periods
+from service.rights.requests import decide
 from service.rights.retention import Deleted, RetentionBusy, run_retention
 from tests.integration.history_cases import entry, store
+from tests.people import give_roles
 
 PERIODS = Periods(subject_days=180, core_days=1095, staff_days=365, staff_long_days=1095)
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+_LABEL = """
+INSERT INTO label (event_tag, label, source, known_at, observed_at, actor, batch)
+VALUES ($1, 1, 'chargeback', $2, $2, 'anna', gen_random_uuid())
+"""
 _BLOCKS = """
 SELECT entry_id, core IS NOT NULL, subject IS NOT NULL, staff IS NOT NULL, event_key IS NOT NULL
 FROM ledger_entry
@@ -59,6 +65,17 @@ async def run(connection: Any, *, now: datetime = NOW, dry_run: bool = False) ->
 async def blocks(connection: Any) -> dict[bytes, tuple[bool, ...]]:
     """Return for each entry whether it has core, subject, staff and event key."""
     return {row[0]: tuple(row)[1:] for row in await connection.fetch(_BLOCKS)}
+
+
+def counts(deleted: Deleted) -> tuple[int, int, int]:
+    """Return how many subject blocks, core blocks and labels went."""
+    return deleted.subject_blocks, deleted.core_blocks, deleted.labels
+
+
+async def label(connection: Any, draft: EntryDraft, days: float) -> None:
+    """Say something of the event of an entry."""
+    assert draft.event_key is not None
+    await connection.execute(_LABEL, draft.event_key.decode(), ago(days))
 
 
 async def test_each_block_goes_at_its_time(connection: Any, fresh_postgres_url: str) -> None:
@@ -126,21 +143,25 @@ async def test_what_comes_in_late_goes_on_the_first_of_a_month(
 async def test_what_is_restricted_stays_until_it_is_lifted(
     connection: Any, fresh_postgres_url: str
 ) -> None:
-    """A restriction holds what is past its time; the run after it was lifted deletes it."""
-    held = entry(ago(400), tags={"user": "held"})
-    await store(fresh_postgres_url, [held])
+    """A restriction holds what is past its time, also what was said of an event; the run after it
+    was lifted deletes it. Others' data goes meanwhile."""
+    held, others = (entry(ago(1100), tags={"user": name}) for name in ("held", "other"))
+    await store(fresh_postgres_url, [held, others])
+    for draft in (held, others):
+        await label(connection, draft, 1100)
     await connection.execute("SET session_replication_role = replica")
     await connection.execute(
         "INSERT INTO rights_request (kind, tags, requested_by, entry_id) "
         "VALUES ('restrict', '{user:held}', 'anna', '')"
     )
-    assert (await run(connection)).subject_blocks == 0
-    await connection.execute(
-        "UPDATE rights_request SET state = 'lifted', tags = '{}', decided_by = 'ben', "
-        "decided_at = now()"
-    )
-    await connection.execute("DELETE FROM retention_mark")  # as `requests.decide` does
-    assert (await run(connection)).subject_blocks == 1
+    would = await run(connection, dry_run=True)
+    assert counts(await run(connection)) == counts(would) == (1, 1, 1)
+    assert (await blocks(connection))[held.entry_id] == (True, True, False, True)
+    await connection.execute("SET session_replication_role = origin")
+    await give_roles(connection, "ben", "compliance")
+    await decide(connection, 1, "lifted", "ben")
+    assert counts(await run(connection)) == (1, 1, 1)
+    assert (await blocks(connection))[held.entry_id] == (False, False, False, False)
 
 
 async def test_two_runs_never_overlap(connection: Any, fresh_postgres_url: str) -> None:
