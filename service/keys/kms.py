@@ -45,6 +45,7 @@ class Kms:
         try:
             import botocore.config
             import botocore.exceptions
+            import botocore.parsers
             import botocore.session
         except ModuleNotFoundError:
             raise KeyServiceError(
@@ -53,6 +54,7 @@ class Kms:
         self._settings = settings
         self._place = f"AWS KMS at {settings.url or settings.region or 'the default region'}"
         self._errors = botocore.exceptions
+        self._parser_error: type[Exception] = botocore.parsers.ResponseParserError
         try:
             self._client: Any = botocore.session.get_session().create_client(
                 "kms",
@@ -73,9 +75,12 @@ class Kms:
         if key is None:
             raise KeyServiceError("set TOUCHSTONE_KMS__KEY to the id, ARN or alias of a KMS key")
         answer = self._ask("encrypt", key, Plaintext=kek)
-        wrapped = base64.b64encode(answer["CiphertextBlob"]).decode()
+        ciphertext, arn = answer.get("CiphertextBlob"), answer.get("KeyId")
+        if not isinstance(ciphertext, bytes) or not isinstance(arn, str):
+            raise KeyServiceError(f"{self._place} answered without a ciphertext")
+        wrapped = base64.b64encode(ciphertext).decode()
         # The ARN and not the alias, which may come to mean another key.
-        return Wrapped(self.name, answer["KeyId"], wrapped, FileKek(kek).kek_id.hex()).to_bytes()
+        return Wrapped(self.name, arn, wrapped, FileKek(kek).kek_id.hex()).to_bytes()
 
     def unpack(self, content: bytes) -> bytes:
         """Have the KEK unwrapped; see `KekProvider.unpack`."""
@@ -84,12 +89,15 @@ class Kms:
             wrapped = base64.b64decode(held.wrapped, validate=True)
         except (binascii.Error, ValueError):
             raise KeyFileError("holds a wrapped key that is no base64") from None
-        return held.checked(self._ask("decrypt", held.key, CiphertextBlob=wrapped)["Plaintext"])
+        kek = self._ask("decrypt", held.key, CiphertextBlob=wrapped).get("Plaintext")
+        if not isinstance(kek, bytes):
+            raise KeyServiceError(f"{self._place} answered without a plaintext")
+        return held.checked(kek)
 
-    def _ask(self, act: str, key: str, **words: Any) -> Any:
+    def _ask(self, act: str, key: str, **words: Any) -> dict[str, Any]:
         call = self._client.encrypt if act == "encrypt" else self._client.decrypt
         try:
-            return call(KeyId=key, EncryptionContext=_CONTEXT, **words)
+            return dict(call(KeyId=key, EncryptionContext=_CONTEXT, **words))
         except self._errors.ClientError as error:
             raise self._refused(error.response, act, key) from None
         except (self._errors.NoCredentialsError, self._errors.CredentialRetrievalError) as error:
@@ -101,6 +109,9 @@ class Kms:
             raise KeyServiceUnreachable(f"{self._place} cannot be reached: {kind}") from None
         except self._errors.BotoCoreError as error:
             raise KeyServiceError(f"{self._place} cannot be used: {error}") from None
+        # What is no answer of KMS, a proxy's page, fails in the SDK in ways that have no name.
+        except (self._parser_error, ValueError, TypeError, AttributeError, LookupError):
+            raise KeyServiceError(f"{self._place} answered something else than KMS") from None
 
     def _refused(self, answer: Any, act: str, key: str) -> Exception:
         code = str(answer.get("Error", {}).get("Code"))
