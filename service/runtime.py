@@ -19,6 +19,7 @@ from service.audit.exports.runner import Exports
 from service.brain import Brain
 from service.changes import Changes
 from service.completeness import NO_GAP, Completeness
+from service.counted import filled
 from service.decider import Decider
 from service.errors import RecordUnavailable
 from service.evidence.performance_report import PerformanceQuestion, PerformanceReport
@@ -109,7 +110,7 @@ class Runtime:
             else State(ok=True, detail=f"bundle {scorer.version[:16]}")
         )
         lists = (
-            State(ok=True, detail=f"{len(self.lists)} entries")
+            State(ok=True, detail=filled("{:# entry|# entries}", len(self.lists)))
             if self.lists.is_read
             else State(ok=False, detail="never read since the start: rules do not know them")
         )
@@ -135,7 +136,7 @@ class Runtime:
         if brain.shadows:
             parts.append(f"{len(brain.shadows)} in shadow")
         if brain.stopped:
-            parts.append(f"{len(brain.stopped)} rules stopped")
+            parts.append(filled("{:# rule|# rules} stopped", len(brain.stopped)))
         problems = [
             *self.deployed.problems,
             *(f"shadow {v[:16]} is not asked: {why}" for v, why in self.shadow.failed.items()),

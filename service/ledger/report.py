@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 import yaml
 
+from service.counted import filled
+
 Kind = Literal["invalid", "gap", "incomplete", "untrusted"]
 Language = Literal["en", "zh"]
 
@@ -159,7 +161,7 @@ class Report:
 
 
 def _text(code: str, language: Language, *details: object) -> str:
-    return report_texts()[code][language].format(*details)
+    return filled(report_texts()[code][language], *details)
 
 
 @cache

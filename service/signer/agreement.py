@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from service.counted import filled
 from service.ledger.note import NoteInvalid, parse_checkpoint, parse_note, verify_note
 from service.ledger.tree.errors import OutOfTree, TreeBroken
 from service.ledger.tree.stored import StoredTree
@@ -28,6 +29,9 @@ WHERE origin = $1 AND size {} $2 ORDER BY size DESC, id DESC LIMIT 1
 _BEHIND = _LATER.format("<=")
 _AHEAD = _LATER.format(">")
 
+_ENTRIES = "{:# entry|# entries}"
+_FIRST = "{:entry of the database is|# entries of the database are}"
+_WERE = "{:# entry was|# entries were}"
 _WHAT_TO_DO = (
     "Restore a later backup (and the write-ahead log after it), or see `touchstone ledger status`. "
     "If the missing entries are lost for good, `touchstone ledger continue` records the loss and "
@@ -94,7 +98,7 @@ async def check_size(connection: Any, state: State, tree: Placed | None) -> None
     if size < state.size:
         both = await _known_to_both(connection, state)
         raise LogRolledBack(
-            f"the database is older than its signer: {state.size} entries were signed on "
+            f"the database is older than its signer: {filled(_WERE, state.size)} signed on "
             f"{_time(state.signed_at)}, and {size} are here. {both}{_WHAT_TO_DO}"
         )
     if tree is not None and tree.origin != state.origin:
@@ -109,7 +113,7 @@ async def forked(connection: Any, state: State, why: str = "") -> LogForked:
     both = await _known_to_both(connection, state)
     reason = f" ({why})" if why else ""
     return LogForked(
-        f"the first {state.size} entries of the database are not those that were signed on "
+        f"the first {filled(_FIRST, state.size)} not what was signed on "
         f"{_time(state.signed_at)}{reason}: an older backup was restored and went on, or entries "
         f"were changed. {both}{_WHAT_TO_DO}"
     )
@@ -173,7 +177,7 @@ async def _known_to_both(connection: Any, state: State) -> str:
         return ""
     return (
         f"The last checkpoint here is of {_time(int(row['signed_at'].timestamp()))}, over "
-        f"{row['size']} entries: what was recorded after it is missing. "
+        f"{filled(_ENTRIES, row['size'])}: what was recorded after it is missing. "
     )
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 import yaml
 
+from service.counted import filled
+
 Language = Literal["en", "zh"]
 TEXTS = Path(__file__).with_name("words.yaml")
 
@@ -20,8 +22,10 @@ def say(code: str, language: Language, *details: object) -> str:
 
     >>> say("placed", "en", 3)
     'entries        3 in the tree'
+    >>> say("witness", "en", "w.example", 1)
+    'witness        w.example has seen 1 entry'
     """
-    return words()[code][language].format(*details)
+    return filled(words()[code][language], *details)
 
 
 @cache

@@ -140,10 +140,3 @@ async def test_a_broken_memory_is_a_finding_and_no_traceback(
     (settings.signer_dir / "state.json").write_text("{}")
     items = await look_over(connection, settings)
     assert items[0].details[0] == "signer_broken"
-
-
-def test_every_text_is_there_in_both_languages() -> None:
-    """And takes the same details."""
-    for code, texts in words().items():
-        assert set(texts) == {"en", "zh"}, code
-        assert texts["en"].count("{}") == texts["zh"].count("{}"), code
