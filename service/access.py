@@ -20,6 +20,7 @@ from typing import Any, Self
 import asyncpg
 
 from service.api_key import ApiKey, KeyHash, key_id_of, list_keys
+from service.background import Background
 from service.logins import Logins
 from service.people.limits import EVERYTHING, Limits
 
@@ -98,7 +99,7 @@ class ApiKeys:
         self._hash = KeyHash(tag_key)
         self._keys: Mapping[str, tuple[bytes, Caller]] | None = None
         self._connection: Any = None
-        self._refresher: asyncio.Task[None] | None = None
+        self._refreshing = Background("api-keys")
         self._asked = asyncio.Event()
         self._begun = 0
         self._ended = 0
@@ -110,7 +111,7 @@ class ApiKeys:
         if self._logins is not None:
             await self._logins.__aenter__()
         await self._refresh()
-        self._refresher = asyncio.create_task(self._keep_fresh(), name="api-keys")
+        self._refreshing.start(self._keep_fresh())
         return self
 
     async def __aexit__(
@@ -119,10 +120,7 @@ class ApiKeys:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._refresher is not None:
-            self._refresher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._refresher
+        await self._refreshing.end()
         await self._disconnect()
         if self._logins is not None:
             await self._logins.__aexit__(kind, error, trace)

@@ -26,6 +26,7 @@ from features.series_identity import Declared, declared_series
 from features.velocity.connect import Connection
 from features.velocity.connection import ValkeyConnection
 from features.velocity.store import VelocityUnavailable
+from service.background import Background
 from service.heartbeat import Heartbeat
 from service.history.reader import Span, count_entries, has_events
 from service.ledger.drain import AWAY
@@ -79,7 +80,7 @@ class Completeness:
         self._is_ledger_empty = True
         self._missed = 0
         self._in_doubt = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._watching = Background("completeness")
 
     def gaps(self) -> Gap:
         """Return what must not be offered now; an attribute read."""
@@ -115,14 +116,11 @@ class Completeness:
 
     async def __aenter__(self) -> Self:
         await self._look()
-        self._task = asyncio.create_task(self._watch(), name="completeness")
+        self._watching.start(self._watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._watching.end()
 
     async def _watch(self) -> None:
         while True:

@@ -14,11 +14,11 @@ import logging
 import os
 from collections import Counter, deque
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
+from service.background import Background
 from service.clock import monotonic
 from service.ledger.entry import EntryDraft
 from service.ledger.errors import LedgerError
@@ -46,23 +46,15 @@ class Logins:
         self._waiting: deque[EntryDraft] = deque()
         self._wake = asyncio.Event()
         self._lost = 0
-        self._runner: asyncio.Task[None] | None = None
+        self._recording = Background("logins")
 
     async def __aenter__(self) -> Self:
-        self._runner = asyncio.create_task(self._run(), name="logins")
+        self._recording.start(self._run())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Record what waits, as far as that is possible at once."""
-        if self._runner is not None:
-            self._runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._runner
+        await self._recording.end()
         self._count_refused(everything=True)
         with contextlib.suppress(LedgerError):
             await self._record()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from service.background import Background
 from service.ledger.drain import AWAY
 from service.metrics import Metrics
 
@@ -61,26 +61,18 @@ class RecordWatch:
     def __init__(self, pool: Any, metrics: Metrics) -> None:
         self._pool = pool
         self._metrics = metrics
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Background("record-watch")
         self._look: Look | None = None
         self._looked_at = 0.0
         self._waits_for: int | None = None
         self._waits_since: float | None = None
 
     async def __aenter__(self) -> RecordWatch:
-        self._task = asyncio.create_task(self._run(), name="record-watch")
+        self._looking.start(self._run())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    async def __aexit__(self, *_: object) -> None:
+        await self._looking.end()
 
     def state(self) -> tuple[bool, str]:
         """Return whether the record is signed in time, and what to say about it."""

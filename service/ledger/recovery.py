@@ -8,12 +8,12 @@ numbers reach the table in order.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from service.background import Background
 from service.ledger.backlog import Backlog
 from service.ledger.drain import AWAY, Drained, at_most, connect, drain, drain_leftovers
 from service.ledger.keys import Keyring
@@ -59,7 +59,7 @@ class Recovery:
         self._backlog = backlog
         self._slot = slot
         self._arrived = arrived
-        self._task: asyncio.Task[None] | None = None
+        self._trying = Background("ledger-recovery")
         self._last_step_seconds = LAST_STEP_SECONDS[0]
         self.drained = Drained()
         self.last_error: str | None = None
@@ -68,15 +68,12 @@ class Recovery:
         """Try in the background until it works."""
         self._note_error(cause)
         log.warning("entries go to the spool: %s", self.last_error)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="ledger-recovery")
+        if not self._trying.is_running:
+            self._trying.start(self._run())
 
     async def stop(self) -> None:
         """Stop trying."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._trying.end()
 
     async def come_back(self) -> None:
         """Try once; raises what `connect` and `drain` raise, and leaves what was not drained."""

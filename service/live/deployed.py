@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import asyncpg
@@ -24,6 +23,7 @@ from rules.errors import ContentError, RulesError
 from rules.files import RuleSetFiles
 from rules.ruling import Ruling
 from service.actions import Actions, StoreAway
+from service.background import Background
 from service.brain import Brain, Parts, Rollout
 from service.errors import Refused
 from service.ledger.drain import AWAY
@@ -80,7 +80,7 @@ class Deployed:
         self._problems: tuple[str, ...] = ()
         self._retry_at = 0.0
         self._wake = asyncio.Event()
-        self._builder: asyncio.Task[None] | None = None
+        self._building = Background("deployed")
 
     @property
     def brain(self) -> Brain:
@@ -112,19 +112,11 @@ class Deployed:
         self._use = use
 
     async def __aenter__(self) -> Self:
-        self._builder = asyncio.create_task(self._keep_building(), name="deployed")
+        self._building.start(self._keep_building())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._builder is not None:
-            self._builder.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._builder
+    async def __aexit__(self, *_: object) -> None:
+        await self._building.end()
 
     async def refresh(self, connection: Any) -> None:
         """Look at what is to run; a `Refresh` of `service.changes`."""

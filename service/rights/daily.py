@@ -7,13 +7,12 @@ again an hour later.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Any, Self
 
 from service.actions import SYSTEM, Actions
+from service.background import Background
 from service.rights.periods import Periods
 from service.rights.retention import RetentionBusy, run_retention
 from service.settings import Settings
@@ -39,23 +38,15 @@ class DailyRetention:
     def __init__(self, settings: Settings, actions: Actions) -> None:
         self._settings = settings
         self._actions = actions
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Background("retention")
 
     async def __aenter__(self) -> Self:
         if self._settings.retention.daily:
-            self._task = asyncio.create_task(self._run(), name="retention")
+            self._looking.start(self._run())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    async def __aexit__(self, *_: object) -> None:
+        await self._looking.end()
 
     async def _run(self) -> None:
         await asyncio.sleep(FIRST_LOOK_SECONDS)

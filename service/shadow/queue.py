@@ -8,13 +8,12 @@ microseconds, never waits and never raises; what does not fit into the queue is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
+from service.background import Background
 from service.brain import Brain
 from service.clock import epoch_ms
 from service.lists.membership import Lists
@@ -46,7 +45,7 @@ class ShadowQueue:
         self._wake = asyncio.Event()
         self._dropped = 0
         self._process: ShadowProcess | None = None
-        self._runner: asyncio.Task[None] | None = None
+        self._asking = Background("shadows")
 
     @property
     def failed(self) -> Mapping[str, str]:
@@ -60,7 +59,7 @@ class ShadowQueue:
 
     def offer(self, task: ShadowTask) -> None:
         """Take a decision, or drop and count it when the queue is full."""
-        if self._runner is None or len(self._tasks) >= QUEUE_TASKS:
+        if not self._asking.is_running or len(self._tasks) >= QUEUE_TASKS:
             self._drop(1)
         else:
             self._tasks.append(task)
@@ -68,20 +67,11 @@ class ShadowQueue:
 
     async def __aenter__(self) -> Self:
         self._wake.set()  # the brain to begin with may have shadows
-        self._runner = asyncio.create_task(self._run(), name="shadows")
+        self._asking.start(self._run())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await runner
+    async def __aexit__(self, *_: object) -> None:
+        await self._asking.end()
         if self._process is not None:
             await self._process.close()
 
