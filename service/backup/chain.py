@@ -58,7 +58,8 @@ def chain(directory: Path, backup_id: str | None = None) -> list[Backup]:
         before = by_id.get(parent)
         if before is None:
             raise BackupDamaged(
-                f"{line[0].directory} follows the backup {parent}, which is not here"
+                f"{line[0].directory} follows the backup {parent}, which is not here: put it back "
+                "from where it went, or name an earlier backup with --backup ID"
             )
         if before.sha256 != line[0].manifest.parent_sha256:
             raise BackupDamaged(f"{before.directory} is not the backup that others follow")

@@ -110,7 +110,10 @@ def read_manifest(directory: Path) -> tuple[Manifest, str]:
     try:
         return Manifest.model_validate_json(content), hashlib.sha256(content).hexdigest()
     except ValidationError:
-        raise BackupDamaged(f"{path} is no manifest of a backup") from None
+        raise BackupDamaged(
+            f"{path} is no manifest of a backup: it is damaged, or of a later release. Backups "
+            "that do not build on it can be used once its directory is moved away"
+        ) from None
 
 
 def check_mac(directory: Path, data_key: bytes) -> None:

@@ -7,9 +7,10 @@ nothing; the root of the tree and the number of entries are those that were back
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import asyncpg
@@ -34,6 +35,20 @@ _INSERT_STAGED = "INSERT INTO {table} ({columns}) SELECT {columns} FROM staged"
 _SET_SEQUENCE = "SELECT setval($1::text::regclass, $2, $3)"
 
 
+async def check_empty(connection: Any) -> None:
+    """Raise `NotEmpty` when there is any table, and say whether there is anything in it."""
+    if await connection.fetchval(_IS_EMPTY):
+        return
+    has_log = await connection.fetchval("SELECT to_regclass('ledger_entry') IS NOT NULL")
+    entries = await connection.fetchval("SELECT count(*) FROM ledger_entry") if has_log else 0
+    raise NotEmpty(
+        f"the database is not empty ({entries:,} entries of a log), and nothing is restored over "
+        "what is there: name an empty one in TOUCHSTONE_POSTGRES__URL, or, with embedded servers, "
+        "stop the service and move VAR/postgres away (a start after the loss makes one without "
+        "entries)"
+    )
+
+
 async def load(dsn: str, line: list[Backup], wrapper: KeyWrapper) -> None:
     """Load a chain into the empty database at `dsn` and bring its tables up to this release.
 
@@ -43,11 +58,7 @@ async def load(dsn: str, line: list[Backup], wrapper: KeyWrapper) -> None:
     last = line[-1].manifest
     connection = await asyncpg.connect(dsn)
     try:
-        if not await connection.fetchval(_IS_EMPTY):
-            raise NotEmpty(
-                "the database is not empty, and nothing is restored over what is there: name an "
-                "empty one (TOUCHSTONE_POSTGRES__URL), or another --var"
-            )
+        await check_empty(connection)
         async with connection.transaction():
             try:
                 await make_tables(connection, last.migrations)
@@ -138,9 +149,12 @@ async def _check(connection: Any, last: Backup) -> None:
 
 
 def restore_bundles(line: list[Backup], wrapper: KeyWrapper, var: Path) -> int:
-    """Put back VAR/bundles where there are none; return how many files. Raises as `load`."""
+    """Put back VAR/bundles where there are none; return how many files. Raises as `load`, OSError.
+
+    Before the database, which is loaded once: what is cut short here is done again.
+    """
     folder = var / BUNDLES
-    if folder.exists():
+    if folder.is_dir() and any(folder.iterdir()):
         return 0
     for backup in reversed(line):
         for file in backup.manifest.files:
@@ -148,12 +162,29 @@ def restore_bundles(line: list[Backup], wrapper: KeyWrapper, var: Path) -> int:
                 data_key = backup.manifest.data_key(wrapper)
                 chunks = opened(backup.directory / file.name, data_key, backup.manifest.id)
                 fresh = folder.with_name(f"{BUNDLES}.new")
-                fresh.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(fresh, ignore_errors=True)
+                fresh.mkdir(parents=True)
                 with tarfile.open(fileobj=_Readable(chunks), mode="r|") as tar:  # type: ignore[call-overload]
-                    tar.extractall(fresh, filter="data")
+                    _extract(tar, fresh, backup)
                 fresh.rename(folder)
                 return file.rows
     return 0
+
+
+def _extract(tar: tarfile.TarFile, folder: Path, backup: Backup) -> None:
+    """Write the files of `tar` under `folder`, and nothing beside it.
+
+    By hand: `extractall(filter=…)` came with Python 3.11.4, and Debian 12 has 3.11.2.
+    """
+    for member in tar:
+        place = PurePosixPath(member.name)
+        content = tar.extractfile(member) if member.isfile() else None
+        if content is None or place.is_absolute() or ".." in place.parts:
+            raise BackupDamaged(f"{backup.directory} has {member.name!r} among its bundles")
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file)
 
 
 class _Readable:

@@ -13,14 +13,14 @@ import os
 import secrets
 import shutil
 import tarfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from service.backup.chain import PARTIAL, Backup, backups, chain
-from service.backup.errors import BackupError
+from service.backup.errors import BackupDamaged, written_in
 from service.backup.manifest import (
     BUNDLES,
     BackupFile,
@@ -72,6 +72,7 @@ SELECT entry_id FROM ("""
 WHERE NOT EXISTS (SELECT FROM ledger_entry WHERE entry_id = changed.entry_id)
 """
 )
+_STEP = timedelta(microseconds=1)
 # Asked first: it begins the snapshot.
 _SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _LINEAGE = "SELECT id::text FROM database_lineage"
@@ -88,9 +89,10 @@ class Taken(NamedTuple):
     why_full: str | None
 
     def place(self) -> Path:
-        """Move the backup to its place and return that; raises OSError."""
-        self.backup.directory.rename(self.home)
-        _fsync(self.home.parent)
+        """Move the backup to its place and return that; raises `BackupNotWritten`."""
+        with written_in(self.home.parent):
+            self.backup.directory.rename(self.home)
+            _fsync(self.home.parent)
         return self.home
 
     def discard(self) -> None:
@@ -110,29 +112,53 @@ class Source(NamedTuple):
 async def take(source: Source, directory: Path, *, full: bool = False) -> Taken:
     """Copy the database into `directory`; full where there is nothing to add to, or on request.
 
-    Raises `BackupError`, OSError, what asyncpg raises; then nothing of it is left.
+    Raises `BackupError`, what asyncpg raises; then nothing of it is left.
     """
-    moment = datetime.now(UTC)
+    before = None if full else _latest(directory)
+    moment = _after(_newest(directory), datetime.now(UTC))
     backup_id = secrets.token_hex(16)
     fresh = directory / f"{backup_id}{PARTIAL}"
-    await asyncio.to_thread(fresh.mkdir, mode=0o700, parents=True)
     connection = await asyncpg.connect(source.dsn)
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            copy = _Copy(connection, source, fresh, backup_id)
-            await copy.begin(None if full else _latest(directory))
-            manifest = await copy.run(moment)
-        write_manifest(fresh, manifest, copy.data_key)
-        for path in fresh.iterdir():
-            _fsync(path)
-        _fsync(fresh)
-        home = directory / f"{moment:%Y%m%dT%H%M%SZ}-{manifest.kind}-{backup_id[:8]}"
-        return Taken(Backup(fresh, *read_manifest(fresh)), home, copy.why_full)
+        with written_in(directory):
+            await asyncio.to_thread(fresh.mkdir, mode=0o700, parents=True)
+            return await _taken(connection, source, fresh, before, moment)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     finally:
         await connection.close()
+
+
+async def _taken(
+    connection: Any, source: Source, fresh: Path, before: Backup | None, moment: datetime
+) -> Taken:
+    backup_id = fresh.stem
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        copy = _Copy(connection, source, fresh, backup_id)
+        await copy.begin(before)
+        manifest = await copy.run(moment)
+    write_manifest(fresh, manifest, copy.data_key)
+    _keep(fresh)
+    home = fresh.parent / f"{moment:%Y%m%dT%H%M%SZ}-{manifest.kind}-{backup_id[:8]}"
+    return Taken(Backup(fresh, *read_manifest(fresh)), home, copy.why_full)
+
+
+def _newest(directory: Path) -> str | None:
+    try:
+        found = backups(directory)
+    except BackupDamaged:  # a full one is taken all the same
+        return None
+    return found[-1].manifest.created_at if found else None
+
+
+def _after(newest: str | None, now: datetime) -> datetime:
+    """Return the time of a backup: the last one taken is the latest, whatever the clock does.
+
+    >>> _after("2026-11-22T15:00:00+00:00", datetime(2026, 11, 22, 14, tzinfo=UTC)).isoformat()
+    '2026-11-22T15:00:00.000001+00:00'
+    """
+    return now if newest is None else max(now, datetime.fromisoformat(newest) + _STEP)
 
 
 def _latest(directory: Path) -> Backup | None:
@@ -281,11 +307,15 @@ def _columns(table: Table) -> str:
     return ", ".join(f"{quoted(table.name)}.{quoted(column)}" for column in table.columns)
 
 
+def _keep(directory: Path) -> None:
+    for path in directory.iterdir():
+        _fsync(path)
+    _fsync(directory)
+
+
 def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError as error:
-        raise BackupError(f"cannot keep {path} on disk: {error.strerror}") from None
     finally:
         os.close(descriptor)

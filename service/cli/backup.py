@@ -89,14 +89,28 @@ def restore(
 
 
 async def _restored(settings: Settings, dsn: str, line: list[Backup]) -> Aftermath:
+    import asyncpg
+
     from service.backup.aftermath import look_after
-    from service.backup.restore import load, restore_bundles
+    from service.backup.errors import written_in
+    from service.backup.restore import check_empty, load, restore_bundles
+    from service.cli.database import DatabaseError
     from service.keys import open_wrapper
 
     wrapper = open_wrapper(settings)
-    await load(dsn, line, wrapper)
-    restore_bundles(line, wrapper, settings.var)
-    return await look_after(settings, dsn, line, wrapper)
+    try:
+        connection = await asyncpg.connect(dsn)
+        try:
+            await check_empty(connection)
+        finally:
+            await connection.close()
+        with written_in(settings.var):
+            restore_bundles(line, wrapper, settings.var)
+        await load(dsn, line, wrapper)
+        return await look_after(settings, dsn, line, wrapper)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        text = str(error).strip() or type(error).__name__
+        raise DatabaseError(f"PostgreSQL cannot be used: {text}") from error
 
 
 def _back_up(settings: Settings, directory: Path, *, full: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import resource
 from pathlib import Path
 
 import pytest
 
 from service.backup.chain import chain, check_chain
-from service.backup.errors import BackupDamaged, BackupMissing, NotEmpty
+from service.backup.errors import BackupDamaged, BackupMissing, BackupNotWritten, NotEmpty
 from service.backup.restore import load
 from service.ledger.errors import WrongKek
 from service.ledger.keys import FileKek
@@ -140,6 +142,23 @@ async def test_damage_is_seen(log: Log) -> None:
         chain(log.backups)
     with pytest.raises(BackupMissing):
         chain(log.backups, "ffff")
+
+
+async def test_a_disk_that_is_full(log: Log) -> None:
+    """The error says where nothing can be written, and nothing of the backup is left."""
+    await log.add(60)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, hard))
+    try:
+        with pytest.raises(BackupNotWritten, match=re.escape(str(log.backups))):
+            await log.back_up()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(log.backups.iterdir())
+    log.backups.rmdir()
+    log.backups.touch()
+    with pytest.raises(BackupNotWritten, match="directory"):
+        await log.back_up()
 
 
 async def test_nothing_of_a_backup_is_readable(log: Log) -> None:
