@@ -34,7 +34,7 @@ def files(var: Var = None) -> None:
     No key service is asked: what a file says of itself is shown.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from service.cli.database import with_database
     from service.keys.provider import kek_id_in, provider_of
@@ -47,7 +47,7 @@ def files(var: Var = None) -> None:
     settings = load_settings(var)
     slots = KekSlots(settings)
     agreed = with_database(settings, read_agreed)
-    table = Table("file", "guarded by", "id", "what for", box=None)
+    table = Table(Column("file", overflow="fold"), "guarded by", "id", "what for", box=None)
     for path in (slots.path, *slots.others()):
         try:
             content = read_secret(path)

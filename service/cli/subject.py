@@ -39,6 +39,7 @@ def export(
     key: Key = "",
     var: Var = None,
 ) -> None:
+    import contextlib
     import os
 
     from service.cli.ledger_erase import client_of
@@ -50,9 +51,17 @@ def export(
         "language": language,
         "despite_restriction": despite_restriction,
     }
-    answer = client_of(url, key, var).call("POST", "/v1/audit/subjects/export", body=body)
-    # Of nobody else's business on this machine.
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(answer)
+    fresh = out.with_name(f"{out.name}.writing")
+    try:
+        # Before it is asked for, which is recorded. Of nobody else's business on this machine.
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            answer = client_of(url, key, var).call("POST", "/v1/audit/subjects/export", body=body)
+            file.write(answer)
+        fresh.replace(out)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
     typer.echo(f"{out} has what is held about the person: {len(answer)} bytes")

@@ -1,5 +1,8 @@
 -- What all writers of the log agree on about their keys; see service/keys/README.md.
 --
+-- Not to be mistaken: `ledger_keys` is this one row and holds no key; `ledger_key` (0001_ledger.sql)
+-- has the month keys, wrapped, and `subject_key` those of persons.
+--
 -- One row. Every change adds one to `epoch`; a writer's session holds a shared advisory lock on the
 -- epoch that it follows. `kek`: the id of the key-encryption key that wraps (null: none was ever
 -- rotated, each process has one). `next_kek`: every process has to be able to unwrap with it before
