@@ -17,13 +17,9 @@ from service.ledger.spool import SUFFIX
 from service.ledger.spooled import spools
 from service.settings import Settings
 from service.signer.errors import SignerBroken
-from service.signer.standing import disagreement
+from service.signer.standing import LOOK_SECONDS, PATIENCE_SECONDS, disagreement
 from service.signer.state import FRESH, SignerFiles, State
 from service.signer.words import Language, say
-
-# Sequencer and signer of a running service take one to two seconds.
-PATIENCE_SECONDS = 4.0
-LOOK_SECONDS = 0.25
 
 _PLACED = """
 SELECT (SELECT count(*) FROM ledger_queue), coalesce((SELECT size FROM ledger_tree), 0),

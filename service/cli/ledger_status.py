@@ -21,15 +21,13 @@ def status(
     Exit code: 0 all is well, 1 entries are not covered in time, 2 the signer refuses.
     """
     from service.cli.database import with_database
-    from service.ledger.spooled import spools
     from service.settings import load_settings
-    from service.signer.standing import standing
+    from service.signer.standing import settled
 
     settings = load_settings(var)
 
     async def act(connection: Any) -> Standing:
-        files = await spools(connection, settings.var / "spool")
-        return await standing(connection, settings, sum(file.waiting for file in files))
+        return await settled(connection, settings)
 
     found = with_database(settings, act)
     typer.echo("\n".join(found.lines(language)))

@@ -6,10 +6,13 @@ checkpoint of a signer that agrees with it.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from service.ledger.note import NoteInvalid, parse_vkey
+from service.ledger.spooled import spools
 from service.settings import Settings
 from service.signer.agreement import check_directory
 from service.signer.errors import SignerBroken, SignerRefuses
@@ -34,6 +37,9 @@ GROUP BY cosigned.witness
 """
 # A checkpoint takes one to two seconds, and has ten.
 LATE_SECONDS = 10
+# What came a moment ago gets this long to be placed and signed.
+PATIENCE_SECONDS = 4.0
+LOOK_SECONDS = 0.25
 
 
 class Refusal(NamedTuple):
@@ -111,8 +117,19 @@ class Standing(NamedTuple):
         return say("signed", language, self.signed, at, _ago(self.age_seconds or 0))
 
 
+async def settled(connection: Any, settings: Settings) -> Standing:
+    """Look until all is well or something has waited longer than sequencer and signer take."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        files = await spools(connection, settings.var / "spool")
+        found = await standing(connection, settings, sum(file.waiting for file in files))
+        if found.is_well or found.refusal is not None or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 async def standing(connection: Any, settings: Settings, spooled: int) -> Standing:
-    """Look at the database and at the signer's directory. `spooled`: entries in spool files."""
+    """Look once, at database and signer's directory. `spooled`: entries in spool files."""
     figures = await connection.fetchrow(_FIGURES)
     last = await connection.fetchrow(_LAST)
     seen = {row["witness"]: row["size"] for row in await connection.fetch(_SEEN)}

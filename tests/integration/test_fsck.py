@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from service.ledger.keys import Keyring
 from service.ledger.spooled import spools
 from service.ledger.writer import LedgerWriter, WriterSettings
 from service.settings import Settings
-from service.signer.standing import standing
+from service.signer.standing import settled, standing
 from service.signer.words import words
 from tests.integration.ledger_cases import append_many
 from tests.keeping import checkpointed, sequenced
@@ -96,6 +97,22 @@ async def test_what_is_not_placed_or_not_signed_is_named(
     await checkpointed(ledger_dsn, settings.signer_dir, LOG)
     assert await codes(connection, settings) == []
     assert (await standing(connection, settings, 0)).is_well
+
+
+async def test_an_entry_of_this_second_is_not_late(
+    ledger_dsn: str, connection: Any, settings: Settings, signed: None, writer: LedgerWriter
+) -> None:
+    """On a log whose last checkpoint is old, what comes gets the time that it takes to sign it."""
+    await connection.execute("UPDATE ledger_checkpoint SET signed_at = now() - interval '1 minute'")
+    await append_many(writer, 1)
+    looks = asyncio.create_task(settled(connection, settings))
+    await asyncio.sleep(1)
+    assert not looks.done()
+    await checkpointed(ledger_dsn, settings.signer_dir, LOG)
+    assert (await looks).is_well
+    await append_many(writer, 1)
+    await connection.execute("UPDATE ledger_checkpoint SET signed_at = now() - interval '1 minute'")
+    assert not (await settled(connection, settings)).is_well
 
 
 async def test_a_checkpoint_that_was_not_published_is_named(
