@@ -214,7 +214,8 @@ def _time(text: object) -> datetime:
 
 @lru_cache(maxsize=1024)
 def _time_text(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its year has fewer than four digits before the year 1000.
+    return f"{datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 @lru_cache(maxsize=64)
