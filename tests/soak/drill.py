@@ -1,4 +1,4 @@
-"""Can the record be brought back after the loss of its database? `python -m tests.soak.drill`.
+"""Can the record be brought back after the loss of its database? `python -m tests.soak drill`.
 
 A service decides while backups are taken; persons are erased, some of them after the last backup.
 Then the database is gone. What comes back from the backup must hold every decision that was
@@ -205,7 +205,7 @@ async def _is_all_there(settings: Settings, found: Drill, decisions: frozenset[s
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print what was found, and return 1 when anything is not as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak.drill")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak drill")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=2_000)
     parser.add_argument("--persons", type=int, default=400)
@@ -222,7 +222,3 @@ def main(arguments: Sequence[str]) -> int:
     )
     sys.stdout.writelines(f"  {text}\n" for text in found.failures[:10])
     return 1 if found.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Is an answer that left still there after a crash? `python -m tests.soak.kills` (P1).
+"""Is an answer that left still there after a crash? `python -m tests.soak kills` (P1).
 
 Clients send events over HTTP and keep what they were answered. Meanwhile a process of the service,
 or all of them, is ended with `kill -9`, and PostgreSQL with an immediate stop. What was sent and
@@ -335,7 +335,7 @@ def _said(title: str, began: float, account: Account, last: Compared) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Run and return 1 when an answer was lost, or when the counterproof lost none."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak.kills")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak kills")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--stops", type=int, default=30)
     parser.add_argument("--counterproofs", type=int, default=5)
@@ -346,7 +346,3 @@ def main(arguments: Sequence[str]) -> int:
             run(Path(folder), given.kills, given.stops, given.counterproofs, given.seed)
         )
     return 0 if holds else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

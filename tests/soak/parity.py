@@ -1,4 +1,4 @@
-"""Does the service see what history says it saw? `python -m tests.soak.parity`.
+"""Does the service see what history says it saw? `python -m tests.soak parity`.
 
 A seeded stream of mixed events, with ties, repeats and events that are only counted, goes over HTTP
 into a service of its own on a real Valkey and PostgreSQL. Then three accounts of the same past are
@@ -177,7 +177,7 @@ def _compare_rows(
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print what was compared, and return 1 when anything differed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak.parity")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak parity")
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args(arguments)
@@ -190,7 +190,3 @@ def main(arguments: Sequence[str]) -> int:
     )
     sys.stdout.writelines(f"  {text}\n" for text in found.differences)
     return 1 if found.differing else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

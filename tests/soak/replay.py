@@ -1,4 +1,4 @@
-"""Are all decisions equal when they are computed again? `python -m tests.soak.replay`.
+"""Are all decisions equal when they are computed again? `python -m tests.soak replay`.
 
 A shop's traffic is decided by a service that changes while it works: another bundle, another rule
 set for half of the people and then for all, a stopped rule, people who asked for a human, counters
@@ -192,12 +192,8 @@ async def run(events: int, seed: int) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the proof."""
-    parser = argparse.ArgumentParser(prog="replay", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.soak replay", description=__doc__)
     parser.add_argument("--events", type=int, default=10_100)
     parser.add_argument("--seed", type=int, default=11)
     chosen = parser.parse_args(arguments)
     return asyncio.run(run(chosen.events, chosen.seed))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Does a key ever fail a caller when it is replaced? `python -m tests.soak.rotation`.
+"""Does a key ever fail a caller when it is replaced? `python -m tests.soak rotation`.
 
 A service of two workers decides for clients all the while; keys of many persons are stored. The
 commands that an operator runs replace the key-encryption key (KEK) again and again, then month
@@ -217,7 +217,7 @@ async def _unread(service: RunningService, key: str, decisions: Sequence[str]) -
 
 def main(arguments: Sequence[str]) -> int:
     """Prove it at length; one line for each figure. Return 0 when nobody was refused."""
-    parser = argparse.ArgumentParser(prog="rotation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.soak rotation", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="rotations of the KEK")
     parser.add_argument("--persons", type=int, default=100_000, help="stored keys of persons")
     chosen = parser.parse_args(arguments)
@@ -255,7 +255,3 @@ def holds(found: Proof) -> bool:
         and not found.unread
         and found.verified == 0
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -43,7 +43,7 @@ BLOWS_BETWEEN_LOOKS = 8
 
 def main(arguments: Sequence[str]) -> int:
     """Run for `--seconds`; print a line for each figure."""
-    parser = argparse.ArgumentParser(prog="soak sequencers")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak sequencers")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
