@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -103,7 +104,10 @@ def _check_port(host: str, port: int) -> None:
     if not port:
         return
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
-        raise LaunchError(f"something answers on {host} port {port}; --port chooses another port")
+        raise LaunchError(
+            f"something answers on {host} port {port}, perhaps a demo that still runs; "
+            'another port: make run ARGS="--port 8001"'
+        )
 
 
 def _ensure_model(settings: Settings, out: Console, err: Console) -> None:
@@ -159,13 +163,15 @@ def _next_step(url: str, key: str, var: Path) -> str:
         "network": {"ip": "203.0.113.9"},
         "order": {"id": "o-1", "amount_minor": 12050, "currency": "CNY"},
     }
+    kept = shlex.quote(str(var))
     return (
-        "\nAsk it yourself:\n\n"
+        "\nAsk it yourself, in another terminal:\n\n"
+        f"cd {shlex.quote(str(Path.cwd()))}\n"
         f"curl -s {url}/v1/score -H 'Authorization: Bearer {key}' "
         f"-H 'Content-Type: application/json' -d '{json.dumps(event)}'\n"
         "\nWhat is known of that user, and what there is to know:\n\n"
-        f"{Path(sys.argv[0])} features show --entity user=u-9 --var {var}\n"
-        f"{Path(sys.argv[0])} features docs --var {var}\n"
+        f"{Path(sys.argv[0])} features show --entity user=u-9 --var {kept}\n"
+        f"{Path(sys.argv[0])} features docs --var {kept}\n"
     )
 
 

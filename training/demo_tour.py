@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ def tour(people: Mapping[str, str], var: Path) -> str:
         "What matters takes two people, so the demo has some:",
         "",
         *(f"{person.upper()}={key}" for person, key in people.items()),
-        f"export TOUCHSTONE_VAR={var}",
+        f"export TOUCHSTONE_VAR={shlex.quote(str(var))}",
         "",
     ]
     touchstone = f"{Path(sys.argv[0])}"
@@ -38,7 +39,7 @@ def _rules(touchstone: str) -> list[str]:
         f"{touchstone} rules backtest latest --key $ANA",
         f"{touchstone} rules submit latest --key $ANA",
         "# bo approves, ana puts it live, anybody of them takes it back in a second",
-        f"{touchstone} rules approve latest --key $BO",
+        f"{touchstone} rules approve latest --yes --key $BO",
         f"{touchstone} rules activate latest --key $ANA",
         f"{touchstone} rules rollback --key $ANA",
         "",
