@@ -40,7 +40,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        text = _sentence(error)
+        text = _sentence(error, words)
         if text is None:
             raise
         sys.stderr.write(f"error: {text}\n")
@@ -85,11 +85,13 @@ def build_app(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _sentence(error: Exception) -> str | None:
+def _sentence(error: Exception, words: Sequence[str]) -> str | None:
     """Return what to tell the user about an error that we expect, None for any other.
 
-    Every domain error of ours has a stable `code`.
+    Every domain error of ours has a stable `code`; a file that `words` name is the caller's.
     """
+    if isinstance(error, OSError) and str(error.filename) in (w.split("=")[-1] for w in words):
+        return f"cannot use {error.filename}: {error.strerror}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         if error.name.partition(".")[0] == "training":
             return "this installation is without training"

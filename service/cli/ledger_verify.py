@@ -63,7 +63,7 @@ def verify(
         settings = load_settings(var)
         trusted = _trusted(settings, keys, note)
     except (OSError, ValueError, NoteInvalid) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"error: --key, --since or --proof cannot be used: {error}", err=True)
         raise typer.Exit(USAGE) from None
     ensure_keys(settings)
     wrapper = open_wrapper(settings) if with_keys else None

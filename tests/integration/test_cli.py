@@ -213,6 +213,7 @@ def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:
         (["config", "show"], {"TOUCHSTONE_HTTP__PROT": "1"}, "did you mean TOUCHSTONE_HTTP__PORT"),
         (["serve"], {"TOUCHSTONE_POSTGRES__URL": "postgresql://h/d"}, "TOUCHSTONE_KEYS__KEK_FILE"),
         (["serve", "--host", "192.0.2.1"], {}, "cannot listen on 192.0.2.1"),
+        (["ledger", "checkpoint", "--cosign", "/nowhere/n"], {}, "cannot use /nowhere/n: No such"),
     ],
 )
 def test_expected_errors_are_one_line(
