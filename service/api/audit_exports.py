@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from service.access import Caller
 from service.api import openapi
 from service.api.audit_exports_models import ApprovalBody, ExportAnswer, ExportBody, RefusalBody
+from service.api.audit_search import purpose_problems
 from service.api.authorized import allowed
 from service.api.bounded import BoundedRoute
 from service.audit.exports.download import content, span_of
@@ -32,6 +33,7 @@ from service.audit.exports.requests import (
 )
 from service.audit.exports.store import PackageDamaged
 from service.audit.package.request import ROLE_BLOCKS
+from service.csv_rows import refuse_rows
 from service.runtime import Runtime
 
 router = APIRouter(tags=["audit"], route_class=BoundedRoute)
@@ -52,11 +54,16 @@ def _documented(*more: str, **extra: Any) -> dict[str, Any]:
 @router.post(
     "/v1/audit/exports",
     **_documented(
-        *openapi.BODY_PROBLEMS, "nothing_to_export", "export_not_allowed", status_code=201
+        *openapi.BODY_PROBLEMS,
+        "rows_invalid",
+        "nothing_to_export",
+        "export_not_allowed",
+        status_code=201,
     ),
 )
 async def ask_for_export(request: Request, caller: Person, body: ExportBody) -> ExportAnswer:
     """Ask for a part of the record; somebody else decides on it."""
+    refuse_rows(purpose_problems(body.purpose))
     async with _runtime(request).actions.action("export.request", caller.who) as action:
         wanted = await settled(
             action.connection,
@@ -121,7 +128,7 @@ async def refuse_export(
     **_documented(*_DECIDING, "wrong_export_state"),
 )
 async def cancel_export(request: Request, caller: Person, export_id: UUID) -> ExportAnswer:
-    """Withdraw an own request, or cancel a package that waits or is being built."""
+    """Withdraw an own request, or take back a package: queued, being built or ready."""
     runtime = _runtime(request)
     async with runtime.actions.connection() as connection:
         export = await read_export(connection, export_id)

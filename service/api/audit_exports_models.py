@@ -21,7 +21,7 @@ class ExportBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    purpose: Reason = Field(
+    purpose: Annotated[Reason, StringConstraints(max_length=300)] = Field(
         description="Why. It stands in the package and is kept; no personal data of customers."
     )
     since: Moment | None = Field(None, description="Entries from this time on")

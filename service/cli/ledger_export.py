@@ -49,15 +49,15 @@ def request(  # noqa: PLR0913 - options of a command
     last: Annotated[int | None, typer.Option(help="Entries before this number")] = None,
     since_checkpoint: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Everything after this checkpoint file"),
+        typer.Option(exists=True, dir_okay=False, help="Everything after this checkpoint"),
     ] = None,
     earlier: Annotated[
         list[Path] | None,
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="A checkpoint file that the auditor keeps: the package proves that the entries "
-            "under it are unchanged; may be given again",
+            help="A checkpoint, or export.json, that the auditor keeps: the package proves that "
+            "the entries under it are unchanged; may be given again",
         ),
     ] = None,
     block: Annotated[
@@ -73,6 +73,8 @@ def request(  # noqa: PLR0913 - options of a command
     var: Var = None,
 ) -> None:
     """Ask for a part of the record. Somebody else approves it before it is built."""
+    from service.cli.ledger_export_shown import disclosed
+
     if month is not None:
         if since is not None or until is not None:
             raise typer.BadParameter("give --month or --since and --until")
@@ -93,7 +95,10 @@ def request(  # noqa: PLR0913 - options of a command
     }
     asked = {name: value for name, value in body.items() if value is not None}
     found = _client(url, key, var).post("/v1/audit/exports", asked)
-    typer.echo(f"Export {found['id']}: {found['entries']} entries, waits for approval.")
+    typer.echo(
+        f"Export {found['id']}: {found['entries']} entries, discloses {disclosed(found)}; "
+        "waits for approval."
+    )
     typer.echo(f"Somebody else: touchstone ledger export approve {found['id'][:_SHORT]}")
 
 
@@ -123,8 +128,12 @@ def approve(
     var: Var = None,
 ) -> None:
     """Approve what somebody else asked for; it is built then."""
+    from service.cli.ledger_export_shown import disclosed
+
     found = _step(_client(url, key, var), export_id, "approve", {"note": note})
-    typer.echo(f"Approved. {found['requested_by']}: touchstone ledger export fetch {_short(found)}")
+    typer.echo(f"Approved: {disclosed(found)}, entries {found['first']}..{found['last'] - 1}")
+    typer.echo(f"For: {found['purpose']}")
+    typer.echo(f"{found['requested_by']}: touchstone ledger export fetch {_short(found)}")
 
 
 @export_app.command("refuse")
@@ -142,14 +151,15 @@ def refuse(
 
 @export_app.command("cancel")
 def cancel(export_id: Id, url: Url = None, key: Key = "", var: Var = None) -> None:
-    """Withdraw your own request, or stop the building of a package."""
+    """Withdraw your own request, stop the building of a package, or take a ready one back."""
     found = _step(_client(url, key, var), export_id, "cancel", None)
-    typer.echo(f"The export is {found['state']}.")
+    is_running = found["state"] == "running"
+    typer.echo("It is being stopped." if is_running else f"The export is {found['state']}.")
 
 
 @export_app.command("retry")
 def retry(export_id: Id, url: Url = None, key: Key = "", var: Var = None) -> None:
-    """Have a package built again whose building failed."""
+    """Have a package built again that could not be built."""
     _step(_client(url, key, var), export_id, "retry", None)
     typer.echo("Queued again.")
 
@@ -225,9 +235,12 @@ def _size_of(file: Path) -> int:
     from service.ledger.note import NoteInvalid, parse_checkpoint, parse_note
 
     try:
-        return parse_checkpoint(parse_note(file.read_text(encoding="utf-8")).text).size
-    except (OSError, UnicodeDecodeError, NoteInvalid):
-        raise ExportRefused(f"{file} is no checkpoint") from None
+        text = file.read_text(encoding="utf-8")
+        if text.startswith("{"):  # the export.json of a package has one
+            text = str(json.loads(text).get("checkpoint"))
+        return parse_checkpoint(parse_note(text).text).size
+    except (OSError, ValueError, NoteInvalid):
+        raise ExportRefused(f"{file} is neither a checkpoint nor an export.json") from None
 
 
 def _text(at: datetime | None) -> str | None:

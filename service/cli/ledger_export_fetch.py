@@ -53,7 +53,9 @@ def fetched(client: ApiClient, export: dict[str, Any], file: Path) -> None:
     try:
         with _bar("bytes") as bar:
             task = bar.add_task("Fetching", total=export["bytes"])
-            while _length(partial) != export["bytes"] or not tag_file.exists():
+            if not _is_of(export, tag_file):
+                partial.unlink(missing_ok=True)
+            while _length(partial) != export["bytes"]:
                 before = _length(partial)
                 _fetch_some(client, export, partial, tag_file, bar, task)
                 fruitless = 0 if _length(partial) > before else fruitless + 1
@@ -65,6 +67,13 @@ def fetched(client: ApiClient, export: dict[str, Any], file: Path) -> None:
         tag_file.unlink()
     except OSError as error:
         raise ExportRefused(f"cannot write {file}: {error.strerror}") from None
+
+
+def _is_of(export: dict[str, Any], tag_file: Path) -> bool:
+    """Say whether what is there already is of this package: its tag begins as its manifest does."""
+    if not tag_file.exists():
+        return False
+    return tag_file.read_text(encoding="ascii").startswith(f'"{export["manifest_sha256"][:32]}-')
 
 
 def _fetch_some(
@@ -120,11 +129,13 @@ def _bar(unit: str) -> Progress:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )

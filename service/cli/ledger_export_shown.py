@@ -22,20 +22,23 @@ def show_exports(found: list[dict[str, Any]]) -> None:
     for name in ("id", "state", "entries", "discloses", "asked by", "decided by", "purpose"):
         table.add_column(name, no_wrap=name not in ("state", "purpose"), overflow="fold")
     for one in found:
-        blocks = ",".join(one["blocks"]) or "nothing"
-        if one["types"]:
-            blocks += f" of {','.join(one['types'])}"
         table.add_row(
             one["id"][:8],
             _state(one),
             f"{one['first']}..{one['last'] - 1}",
-            blocks,
+            disclosed(one),
             one["requested_by"],
             one["decided_by"] or "",
             one["purpose"],
         )
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=WIDTH)).print(table)
+
+
+def disclosed(one: dict[str, Any]) -> str:
+    """Say which blocks of which entries an export discloses."""
+    blocks = ",".join(one["blocks"]) or "nothing"
+    return f"{blocks} of {','.join(one['types'])}" if one["types"] else blocks
 
 
 def _state(one: dict[str, Any]) -> str:

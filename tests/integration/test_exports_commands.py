@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
+import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,9 +97,12 @@ def test_a_month_goes_to_the_auditor(desk: Desk, tmp_path: Path) -> None:
     assert "approve it first" in desk.run("fetch", number, fails=True)
     assert "Two people" in desk.run("approve", number[:8], fails=True)
     carl = replace(desk, who="carl")
-    assert "Approved" in carl.run("approve", number[:8], "--note", "agreed")
+    approved = carl.run("approve", number[:8], "--note", "agreed")
+    assert "Approved: core of decision, entries 0.." in approved
+    assert "For: the yearly audit" in approved
     assert "Only who asked" in carl.run("fetch", number[:8], fails=True)
     file = tmp_path / "package.tar"
+    remains_of_another(file, desk)
     with bad_line(desk.url, [30_000, 5_000, 70_000]) as (url, breaks):
         desk_far_away = replace(desk, url=url)
         desk_far_away.run("fetch", number[:8], "--out", str(file))
@@ -105,6 +111,19 @@ def test_a_month_goes_to_the_auditor(desk: Desk, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial"))
     key = asyncio.run(vkey(desk.settings))
     assert verify.main([str(file), "--key", key]) == 0
+    with tarfile.open(file) as tar:
+        tar.extract("export.json", tmp_path, filter="data")
+    kept = str(tmp_path / "export.json")
+    (tmp_path / "other").write_text("{}", encoding="ascii")
+    desk.run("request", "--purpose", "the next audit", "--since-checkpoint", kept)
+    assert "neither a checkpoint" in desk.run(
+        "request", "--purpose", "x", "--earlier", str(file.with_name("other")), fails=True
+    )
+    assert "leave out identifiers" in desk.run(
+        "request", "--purpose", "for a@b.example", fails=True
+    )
+    assert "The export is expired" in carl.run("cancel", number[:8])
+    assert "the export is expired" in desk.run("fetch", number[:8], fails=True)
 
 
 def test_a_request_is_refused_and_another_withdrawn(desk: Desk) -> None:
@@ -117,6 +136,15 @@ def test_a_request_is_refused_and_another_withdrawn(desk: Desk) -> None:
     number = desk.run("request", "--purpose", "a mistake").split()[1].rstrip(":")
     assert "withdrawn" in desk.run("cancel", number[:8])
     assert "no export" in desk.run("approve", "ffffffff", fails=True)
+
+
+def remains_of_another(file: Path, desk: Desk) -> None:
+    """Lay down what is left of the download of another package, as long as the newest one."""
+    deadline = time.monotonic() + 60
+    while (newest := json.loads(desk.run("list", "--json"))[0])["state"] != "ready":
+        assert time.monotonic() < deadline, newest
+    file.with_name(f"{file.name}.partial").write_bytes(bytes(newest["bytes"]))
+    file.with_name(f"{file.name}.etag").write_text('"another-1"', encoding="ascii")
 
 
 async def vkey(settings: Settings) -> str:

@@ -9,6 +9,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from service.audit.exports.errors import ExportNotAllowed, WrongExportState
+from service.audit.exports.jobs import cancel, claim, end_job, here, keep_ready, ready_package
+from service.audit.exports.requests import read_export
+from service.audit.package.build import Package
 from tests.people import give_roles
 
 ASK = (
@@ -113,6 +117,39 @@ async def test_a_package_goes_with_its_key(sql: Any) -> None:
     assert (row["wrapped"], row["members"]) == (None, None)
     for state in ("ready", "queued", "running"):
         await refused(sql, "TSX04", "UPDATE export_job SET state = $1", state)
+
+
+async def test_what_was_cancelled_is_never_ready(sql: Any) -> None:
+    """Whoever cancels, or erases a person, just before a package is done is not too late."""
+    export = await asked(sql)
+    await sql.execute(DECIDE, export, "approved", "carl")
+    await sql.execute(BUILD, export)
+    building = await claim(sql, "here")
+    assert building is not None
+    await cancel(sql, building, "carl")
+    package = Package([], 1, bytes(32), 10, {}, {}, 10)
+    assert not await keep_ready(sql, building, b"k", package, 1)
+    await end_job(sql, export, "failed", "The job was ended by somebody else.")
+    ended = await read_export(sql, export)
+    assert (ended.state, ended.error) == ("cancelled", None)
+
+
+async def test_a_package_is_taken_back(sql: Any) -> None:
+    """Either of the two people ends a package that lies ready; its key goes at once."""
+    export = await asked(sql)
+    await sql.execute(DECIDE, export, "approved", "carl")
+    await sql.execute(BUILD, export)
+    building = await claim(sql, "here")
+    assert building is not None
+    assert await keep_ready(sql, building, b"k", Package([], 1, bytes(32), 10, {}, {}, 10), 1)
+    assert (await ready_package(sql, export, "here")).wrapped == b"k"
+    with pytest.raises(ExportNotAllowed):
+        await cancel(sql, building, "abel")
+    await cancel(sql, building, "carl")
+    with pytest.raises(WrongExportState, match="The export is expired"):
+        await ready_package(sql, export, "here")
+    assert await sql.fetchval("SELECT wrapped FROM export_job") is None
+    assert await here(sql, "here") == set()
 
 
 async def test_what_was_asked_and_decided_stays(sql: Any) -> None:

@@ -206,7 +206,7 @@ async def test_a_build_that_is_killed_can_be_asked_for_again(record: Record) -> 
     )
     record.here.runtime.exports._is_ending = False
     ended = await record.ended(silent)
-    assert (ended["state"], "Ask for it again" in ended["error"]) == ("failed", True)
+    assert (ended["state"], "export retry" in ended["error"]) == ("failed", True)
     await transaction.rollback()
     await blocker.close()
     assert (await record.post("cora", silent, "retry")).status == 200

@@ -27,7 +27,7 @@ CHANNEL = "touchstone_exports"
 # Whoever builds says so twice a second; after this time without a word the job is given up.
 SILENT_SECONDS = 20.0
 MOST_QUEUED = 20
-_SILENT = "The process that built it ended before it was done. Ask for it again."
+_SILENT = "The process that built it ended by itself: `ledger export retry` begins again."
 _LOCK = 0x74736578  # any number that nobody else locks
 
 _CLAIM = """
@@ -40,7 +40,8 @@ WHERE export_id = (
 ) RETURNING export_id
 """
 _GIVE_UP = """
-UPDATE export_job SET state = 'failed', ended_at = now(), error = $2
+UPDATE export_job SET state = CASE WHEN is_cancelled THEN 'cancelled' ELSE 'failed' END,
+    error = CASE WHEN is_cancelled THEN NULL ELSE $2 END, ended_at = now()
 WHERE state = 'running' AND heartbeat_at < now() - make_interval(secs => $1)
 """
 _NEEDS_RUNNER = """
@@ -51,13 +52,15 @@ _BEAT = """
 UPDATE export_job SET heartbeat_at = now(), done = $2
 WHERE export_id = $1 AND state = 'running' RETURNING is_cancelled
 """
+# Whoever cancels after the last beat, as an erasure does, is not too late.
 _READY = """
 UPDATE export_job SET state = 'ready', wrapped = $2, members = $3, bytes = $4, manifest = $5,
     done = $6, ended_at = now(), expires_at = now() + make_interval(hours => $7)
-WHERE export_id = $1 AND state = 'running'
+WHERE export_id = $1 AND state = 'running' AND NOT is_cancelled
 """
 _END = """
-UPDATE export_job SET state = $2, error = $3, ended_at = now()
+UPDATE export_job SET state = CASE WHEN is_cancelled THEN 'cancelled' ELSE $2 END,
+    error = CASE WHEN is_cancelled THEN NULL ELSE $3 END, ended_at = now()
 WHERE export_id = $1 AND state = 'running'
 """
 _PUT_BACK = """
@@ -66,9 +69,9 @@ WHERE export_id = $1 AND state = 'running'
 """
 _CANCEL = """
 UPDATE export_job SET is_cancelled = true,
-    ended_at = CASE state WHEN 'queued' THEN now() END,
-    state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END
-WHERE export_id = $1 AND state IN ('queued', 'running')
+    ended_at = CASE state WHEN 'queued' THEN now() ELSE ended_at END,
+    state = CASE state WHEN 'queued' THEN 'cancelled' WHEN 'ready' THEN 'expired' ELSE state END
+WHERE export_id = $1 AND state IN ('queued', 'running', 'ready')
 """
 _RETRY = """
 UPDATE export_job SET state = 'queued', done = 0, error = NULL, ended_at = NULL
@@ -103,7 +106,9 @@ async def check_room(connection: Any) -> None:
     """Raise `TooManyExports` when more packages wait than will be built soon."""
     waiting = await connection.fetchval("SELECT count(*) FROM export_job WHERE state = 'queued'")
     if waiting >= MOST_QUEUED:
-        raise TooManyExports
+        raise TooManyExports(
+            f"{waiting} packages wait, and one is built at a time: cancel some, or ask again later."
+        )
 
 
 async def ready_package(connection: Any, export_id: UUID, node: str) -> ReadyPackage:
@@ -133,7 +138,7 @@ async def ready_package(connection: Any, export_id: UUID, node: str) -> ReadyPac
 
 
 async def cancel(connection: Any, export: Export, actor: str) -> None:
-    """Cancel a package that waits, or ask who builds it to stop.
+    """Cancel a package that waits or lies ready, or ask who builds it to stop.
 
     Raises `ExportNotAllowed` for anybody but the two people of the export, `WrongExportState`.
     """
@@ -176,7 +181,7 @@ async def beat(connection: Any, export_id: UUID, done: int) -> bool:
 async def keep_ready(
     connection: Any, export: Export, wrapped: bytes, package: Package, hours: int
 ) -> bool:
-    """Keep a package that was built; False when somebody else ended the job."""
+    """Keep a package that was built; False when somebody else ended or cancelled the job."""
     status = await connection.execute(
         _READY,
         export.id,
