@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +17,14 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.audit.package import verify
 from service.audit.package.build import Package
-from service.audit.package.disclosing import RecordDamaged
+from service.audit.package.disclosing import RecordDamaged, SealedEarly
 from service.audit.package.told import RangeBroken
 from service.ledger.keys import Keyring
+from service.ledger.seal import block_secret
 from service.ledger.writer import LedgerWriter
 from service.rights.periods import Periods
 from tests.integration.ledger_cases import draft
@@ -200,13 +203,35 @@ async def test_a_damaged_record_is_not_packed(log: Log) -> None:
         for name in copies:
             await log.connection.execute(f"CREATE TABLE kept_{name} AS TABLE {name}")
         await log.connection.execute(f"{change} WHERE entry_id = $1", entry_id)
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await log.build(blocks=blocks)
+        assert not {"(", "'"} & set(str(caught.value)), "a sentence for people"
         for name in copies:
             await log.connection.execute(
                 f"TRUNCATE {name}; INSERT INTO {name} TABLE kept_{name}; DROP TABLE kept_{name}"
             )
     await log.build()
+
+
+async def test_entries_of_early_releases_are_named(
+    log: Log, writer: LedgerWriter, ledger_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks without a commitment prove nothing outside: it is said which entry it is."""
+    monkeypatch.setattr("service.ledger.row.seal", sealed_early)
+    await writer.append(draft("early", core=CORE, person="user:ana"), timeout_s=5)
+    await checkpointed(ledger_dsn, log.base / "signer", "test")
+    with pytest.raises(SealedEarly, match="Entry 30 of the tree was sealed by an early release"):
+        await log.build(last=31)
+    for way_out in ({"last": 30}, {"last": 31, "types": ("rules.push",)}):
+        await log.build(**way_out)
+        assert await log.proven() == 0
+
+
+def sealed_early(key: bytes, log: str, entry_id: bytes, block: str, plaintext: bytes) -> bytes:
+    """Seal a block as releases before the commitment did."""
+    nonce = os.urandom(12)
+    place = log.encode() + b"|" + entry_id + b"|" + block.encode()
+    return nonce + AESGCM(block_secret(key, entry_id, block)).encrypt(nonce, plaintext, place)
 
 
 def shown(members: dict[str, bytes]) -> bytes:

@@ -82,8 +82,8 @@ async def build_package(
 
     `connection` is an asyncpg connection of its own, outside a transaction. `parts` writes them in
     processes of its own, else they are written here one after the other. A signer must run. Raises
-    `CheckpointMissing`, `RangeBroken`, `RecordDamaged`, `ManifestUnsigned` and others of
-    `LedgerError`, `OSError` and what asyncpg raises.
+    `CheckpointMissing`, `RangeBroken`, `RecordDamaged`, `SealedEarly`, `ManifestUnsigned` and
+    others of `LedgerError`, `OSError` and what asyncpg raises.
     """
     signed = await newest_checkpoint(connection, request.last, CHECKPOINT_SECONDS)
     sides = await range_hashes(connection, request, signed)

@@ -27,7 +27,7 @@ from service.audit.package.verify import (
 )
 from service.ledger.errors import LedgerError, SealBroken
 from service.ledger.keys import Keyring
-from service.ledger.seal import block_secret
+from service.ledger.seal import block_secret, is_committed, open_disclosed
 from service.ledger.tree.hashes import leaf_hash
 
 # Persons come back within hours; unwrapping a key again costs 5 µs.
@@ -40,7 +40,19 @@ class RecordDamaged(LedgerError):
     code = "record_damaged"
 
     def __init__(self, idx: int, why: str) -> None:
-        super().__init__(f"Entry {idx} of the tree {why}: run `touchstone ledger verify`.")
+        super().__init__(f"Entry {idx} of the tree {why}. Run `touchstone ledger verify`.")
+
+
+class SealedEarly(LedgerError):
+    """An entry is asked for whose blocks prove nothing to an outsider: they have no commitment."""
+
+    code = "sealed_early"
+
+    def __init__(self, idx: int) -> None:
+        super().__init__(
+            f"Entry {idx} of the tree was sealed by an early release: its blocks cannot be proven "
+            "outside. Ask for entries after it, or for other types of entries."
+        )
 
 
 class Shown(NamedTuple):
@@ -68,7 +80,10 @@ class Discloser:
     started: datetime
 
     def show(self, row: Any) -> Shown:
-        """Return what the package has of an entry. Raises `RecordDamaged` and `WrongKek`."""
+        """Return what the package has of an entry.
+
+        Raises `RecordDamaged`, `SealedEarly` and `WrongKek`.
+        """
         idx, exact = row["idx"], row["header"]
         if exact is None:
             raise RecordDamaged(idx, "is missing")
@@ -90,11 +105,14 @@ class Discloser:
                     continue
                 secret = block_secret(key, row["entry_id"], block)
                 sealed = row[block]
+                if _is_early(header, block, secret, sealed):
+                    raise SealedEarly(idx)
                 found = open_block(header, block, secret, sealed)
                 opened[block], values[block] = found.content, found.value
                 lines.append(opened_line(block, secret, sealed))
         except (Invalid, SealBroken) as error:
-            raise RecordDamaged(idx, f"does not hold ({error})") from None
+            found_wrong = " ".join(map(str, error.args))
+            raise RecordDamaged(idx, f"does not hold: {found_wrong}") from None
         entry = Entry(idx, exact, header, opened, withheld)
         return Shown(entry, values, b"".join(lines), *views(entry, values))
 
@@ -131,6 +149,17 @@ class Discloser:
         if periods is not None and periods.is_past(block, header.type, at, self.started):
             return "retention"
         return "erased" if block == "subject" else "key_missing"
+
+
+def _is_early(header: Header, block: str, secret: bytes, sealed: bytes) -> bool:
+    """Whether a block is whole, but of the form that had no commitment."""
+    if is_committed(secret, sealed):
+        return False
+    try:
+        open_disclosed(secret, header.log, bytes.fromhex(header.entry), block, sealed)
+    except SealBroken:
+        return False
+    return True
 
 
 def _key_name(exact: bytes, block: str) -> str:

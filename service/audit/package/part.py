@@ -60,7 +60,7 @@ async def write_part(
 ) -> PartResult:
     """Write part `number`; `connection` is an asyncpg connection of its own.
 
-    Raises `RecordDamaged`, `SealBroken`, `WrongKek`, `OSError` and what asyncpg raises.
+    Raises `RecordDamaged`, `SealedEarly`, `WrongKek`, `OSError` and what asyncpg raises.
     """
     rows = EntryRows(connection, request)
     wrapped = await rows.month_keys()
