@@ -21,6 +21,7 @@ from service.rule_sets.errors import UnknownRuleSet
 
 VIEWS = "views/entries-"
 LINES = ".jsonl"
+_FIELDS = {"header", "core", "subject"}
 # One entry has three blocks of 1 MiB at most.
 MOST_LINE_BYTES = 8 << 20
 
@@ -47,8 +48,9 @@ async def replay_package(
         return sets[version]
 
     archive, tally = ReplayArchive(catalog, bundles), ReplayTally()
+    entries = 0
     for line in _lines(package):
-        header = line["header"]
+        header, entries = line["header"], entries + 1
         if header["type"] != "decision":
             continue
         if line["core"] is None or line["subject"] is None:
@@ -56,6 +58,8 @@ async def replay_package(
             continue
         said = header["versions"], line["core"], line["subject"]
         await compare(archive, read, header["entry"], *said, tally)
+    if not entries:
+        raise PackageUnreadable(f"{package} has no entries: is it a package of this service?")
     return tally
 
 
@@ -80,4 +84,7 @@ def _lines(package: Path) -> Iterator[dict[str, Any]]:
 
 def _parsed(file: Any) -> Iterator[dict[str, Any]]:
     while line := file.readline(MOST_LINE_BYTES):
-        yield json.loads(line)
+        found = json.loads(line)
+        if not isinstance(found, dict) or not found.keys() >= _FIELDS:
+            raise ValueError("another table than that of the entries")
+        yield found

@@ -6,6 +6,7 @@ it was done is itself on the record.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +55,11 @@ def replay(  # noqa: PLR0913 - an option each
 
     Exit code: 0 all equal, 2 some differ, 4 some could not be computed.
     """
+    by_record = {"--since": since, "--until": until, "--limit": limit, "--entry": entry}
+    _refuse_together("--package", package, {**by_record, "--processes": processes})
+    _refuse_together("--entry", entry, {name: by_record[name] for name in list(by_record)[:3]})
+    if package is None and (rules or bundles):
+        raise typer.BadParameter("--rules and --bundles go with --package")
     if package is not None:
         tally = _of_package(package, rules or [], bundles, var)
     else:
@@ -114,6 +120,8 @@ def _of_record(
 
 def lines_of(tally: ReplayTally) -> list[str]:
     """Return what people read of a replay."""
+    if not tally.total:
+        return ["No decision is there: nothing was computed."]
     computed = tally.equal + tally.differing
     lines = [f"{tally.equal} of {computed} decisions computed again are equal to the bit."]
     lines += [f"  differs: {entry} in {', '.join(names)}" for entry, names in tally.different]
@@ -133,6 +141,12 @@ def lines_of(tally: ReplayTally) -> list[str]:
     if tally.model_failed:
         lines.append(f"In {tally.model_failed} the model had failed; that was taken as it was.")
     return lines
+
+
+def _refuse_together(option: str, value: object, others: Mapping[str, object]) -> None:
+    """Refuse options that would be passed over."""
+    if value is not None and (given := [name for name, one in others.items() if one is not None]):
+        raise typer.BadParameter(f"{option} does not go with {', '.join(given)}")
 
 
 _UNREAD = {
