@@ -29,8 +29,8 @@ from service.ledger.note import (
 from service.ledger.report import Kind, Report
 from service.ledger.tree.hashes import leaf_hash
 from service.ledger.tree.peaks import Node, Peaks
+from service.ledger.tree.stored import STORED_LEVEL
 
-STORED_LEVEL = 8
 BATCH = 2048
 
 _TREE = "SELECT origin, size, peaks FROM ledger_tree"

@@ -117,7 +117,7 @@ class Report:
         """Return what was not shown, whatever was found."""
         unsigned = self.placed - self.signed + self.waiting
         lines = [
-            _text("open_unsigned", language, unsigned),
+            *([_text("open_unsigned", language, unsigned)] if unsigned else []),
             _text("open_tail", language, self.open_writers),
             _text("open_times", language),
             _text("open_search", language),

@@ -71,6 +71,12 @@ async def test_untouched_log_is_proven(log: WriterSettings) -> None:
     assert "for want of the key-encryption key" in without.render()
 
 
+def test_nothing_unsigned_is_nothing_to_doubt() -> None:
+    """Where every entry is signed, no entry is said to be not proven for want of a checkpoint."""
+    assert "no checkpoint covers" in "".join(Report(placed=3, signed=2).not_proven())
+    assert "no checkpoint covers" not in "".join(Report(placed=3, signed=3).not_proven())
+
+
 # What is changed -> the exit code with and without the key-encryption key.
 TAMPERING = {
     **{f"header byte {place}": (flip("header", place), 2, 2) for place in (0, 30, 100, 250, 400)},
