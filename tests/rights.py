@@ -78,21 +78,26 @@ class Desks:
 @asynccontextmanager
 async def desks_of(here: Here) -> AsyncIterator[Desks]:
     """Let two people of compliance in."""
-    connection = await asyncpg.connect(here.settings.postgres.url)
-    hashed = KeyHash(read_keys(here.settings).tag)
-    try:
-        keys = [
-            await person_key(connection, hashed, person, "compliance")
-            for person in ("asker", "decider")
-        ]
-    finally:
-        await connection.close()
+    keys = await compliance_keys(here.settings)
     await asyncio.sleep(0.1)
     async with (
         Client(keys[0], transport=here.transport) as one,
         Client(keys[1], transport=here.transport) as other,
     ):
         yield Desks(one, other)
+
+
+async def compliance_keys(settings: Settings) -> list[str]:
+    """Return the keys of two people of compliance: who asks, and who decides."""
+    connection = await asyncpg.connect(settings.postgres.url)
+    hashed = KeyHash(read_keys(settings).tag)
+    try:
+        return [
+            await person_key(connection, hashed, person, "compliance")
+            for person in ("asker", "decider")
+        ]
+    finally:
+        await connection.close()
 
 
 def identifiers_of(identifiers: Identifiers) -> list[dict[str, str]]:

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from features.velocity.store import REPEAT_MS
 from service.rights.held import PAGE, HeldEntries
-from service.rights.traces import Traces, no_traces, traces_of_event
+from service.rights.traces import Traces, no_traces, traces_of_entries
 
 # Workers look every half second, or are told at once: `service/changes.py`.
 FORGOTTEN_AFTER = timedelta(seconds=1.2)
@@ -131,27 +130,12 @@ async def erase(
     entry_ids = await connection.fetch(
         "SELECT entry_id FROM entry_subject WHERE key_id = ANY($1::bytea[])", key_ids
     )
-    recent = recent_since()
     for at in range(0, len(entry_ids), PAGE):
-        for entry in await held.named([row["entry_id"] for row in entry_ids[at : at + PAGE]]):
-            event_tag = None if entry.event_key is None else entry.event_key.decode()
-            traces.add(
-                traces_of_event(
-                    tags,
-                    entry.subject or {},
-                    event_tag,
-                    is_owner=True,
-                    is_recent=entry.observed >= recent,
-                )
-            )
+        page = await held.named([row["entry_id"] for row in entry_ids[at : at + PAGE]])
+        traces.add(traces_of_entries(tags, page, is_owner=True))
     counts = await destroy(connection, key_ids)
     listed = _count(await connection.execute(_LISTED, list(tags), *_columns(tags)))
     return counts._replace(list_entries=listed), traces
-
-
-def recent_since() -> datetime:
-    """Return since when the velocity store may still hold recorded answers."""
-    return datetime.now(UTC) - timedelta(milliseconds=2 * REPEAT_MS)
 
 
 async def destroy(connection: Any, key_ids: Sequence[bytes]) -> Counts:

@@ -21,7 +21,6 @@ from service.rights.erasing import (
     Counts,
     erase,
     keys_of,
-    recent_since,
     retire,
     sweep,
     take_turn,
@@ -31,7 +30,7 @@ from service.rights.journal import Erased, records_since
 from service.rights.late import settle_late_keys
 from service.rights.mentions import mentions, terms_of
 from service.rights.parts import RightsParts
-from service.rights.traces import no_traces, traces_of_event, traces_of_tags
+from service.rights.traces import traces_of_entries, traces_of_tags
 
 log = logging.getLogger(__name__)
 
@@ -143,19 +142,7 @@ class Rights:
         """Make others' entries that mention the person impossible to find by the person's tags."""
         terms = await terms_of(connection, self.parts, tags)
         async for page in mentions(connection, self.parts, tags):
-            traces, recent = no_traces(), recent_since()
-            for entry in page:
-                event_tag = None if entry.event_key is None else entry.event_key.decode()
-                traces.add(
-                    traces_of_event(
-                        tags,
-                        entry.subject or {},
-                        event_tag,
-                        is_owner=False,
-                        is_recent=entry.observed >= recent,
-                    )
-                )
-            await self.parts.traces.erase(traces, ())
+            await self.parts.traces.erase(traces_of_entries(tags, page, is_owner=False), ())
             await delete_terms(connection, [entry.entry_id for entry in page], terms)
 
     async def _sweep(self, connection: Any) -> None:

@@ -8,6 +8,7 @@ name a tag of the person, or an event of theirs, are deleted; of all others only
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import hiredis
@@ -18,8 +19,9 @@ from features.profiles.marker import MARKER_KEY, Marker
 from features.profiles.schema import PROJECT, VIEWS
 from features.series_identity import declared_series
 from features.velocity.connect import Connection
-from features.velocity.store import VelocityUnavailable
+from features.velocity.store import REPEAT_MS, VelocityUnavailable
 from features.velocity.wire import Command, refusal
+from service.rights.held import HeldEntry
 
 TIMEOUT_SECONDS = 5.0
 _AT_ONCE = 500
@@ -88,6 +90,25 @@ def traces_of_event(
             elif value in values:
                 traces.members.add((f"ts:{entity}:{name}", value))
                 traces.members.add((f"tsh:{entity}:{name}", value))
+    return traces
+
+
+def traces_of_entries(
+    own: Iterable[str], entries: Iterable[HeldEntry], *, is_owner: bool
+) -> Traces:
+    """Return what these entries left; see `traces_of_event`."""
+    mine = set(own)
+    # The velocity store may still hold the recorded answers of events since then.
+    recent = datetime.now(UTC) - timedelta(milliseconds=2 * REPEAT_MS)
+    traces = no_traces()
+    for entry in entries:
+        event_tag = None if entry.event_key is None else entry.event_key.decode()
+        is_recent = entry.observed >= recent
+        traces.add(
+            traces_of_event(
+                mine, entry.subject or {}, event_tag, is_owner=is_owner, is_recent=is_recent
+            )
+        )
     return traces
 
 

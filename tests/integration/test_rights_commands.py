@@ -14,13 +14,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.api_key import KeyHash
 from service.embedded import EmbeddedServers
-from service.secrets_files import read_keys
 from service.settings import Settings
 from tests.events import event
 from tests.http_client import Client
-from tests.people import person_key
+from tests.rights import compliance_keys
 from tests.running import environment_of, service_process, settings_on
 from tests.served import Served
 
@@ -95,23 +93,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with EmbeddedServers.start(base / "servers") as servers:
         settings = settings_on(servers, base, patient_ms=10_000)
         with service_process(settings, base / "log", workers=2) as (running, program):
-            yield Desk(settings, _port(running), program, asyncio.run(_keys(settings)))
+            yield Desk(settings, _port(running), program, asyncio.run(compliance_keys(settings)))
 
 
 def _port(running: Served) -> int:
     return running.port
-
-
-async def _keys(settings: Settings) -> list[str]:
-    connection = await asyncpg.connect(settings.postgres.url)
-    hashed = KeyHash(read_keys(settings).tag)
-    try:
-        return [
-            await person_key(connection, hashed, person, "compliance")
-            for person in ("asker", "decider")
-        ]
-    finally:
-        await connection.close()
 
 
 def test_two_people_erase_a_person_and_both_workers_forget(desk: Desk, tmp_path: Path) -> None:

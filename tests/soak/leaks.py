@@ -1,4 +1,4 @@
-"""Does a personal value stand in clear anywhere? `python -m tests.soak.leaks` (P5).
+"""Does a personal value stand in clear anywhere? `python -m tests.soak leaks` (P5).
 
 Values that exist nowhere else go through a running service: in every field of events, in lists,
 labels, searches, requests about persons and exports, and wrongly: in every route's path, query,
@@ -26,14 +26,12 @@ from urllib.parse import quote
 import asyncpg
 import redis
 
-from service.api_key import KeyHash
 from service.backup.tables import quoted, tables
 from service.embedded import EmbeddedServers
-from service.secrets_files import read_keys
 from service.settings import Settings
 from tests.http_client import Client
-from tests.people import person_key
 from tests.planted import Planted, Watch
+from tests.rights import compliance_keys
 from tests.running import service_process, settings_on
 from tests.soak.drill import command
 from tests.soak.kills import stop_at_once, until_live
@@ -53,7 +51,7 @@ async def leaks(folder: Path, values: int, seed: int) -> Leaks:
     with EmbeddedServers.start(folder / "servers") as servers:
         settings = settings_on(servers, folder, patient_ms=10_000)
         with service_process(settings, log, workers=1) as (served, key):
-            people = await _keys(settings)
+            people = await compliance_keys(settings)
             planter = Planter(served.port, [key, *people], plant, found)
             while len(plant.values) < values * 0.8:
                 await planter.events(1)
@@ -84,18 +82,6 @@ async def leaks(folder: Path, values: int, seed: int) -> Leaks:
         hit = any(place in where and ON_PURPOSE in names for where, names in seen.found.items())
         assert hit, f"a value in the clear was not found in {place}: {seen.found.keys()}"
     return found
-
-
-async def _keys(settings: Settings) -> list[str]:
-    connection = await asyncpg.connect(settings.postgres.url)
-    hashed = KeyHash(read_keys(settings).tag)
-    try:
-        return [
-            await person_key(connection, hashed, person, "compliance")
-            for person in ("asker", "decider")
-        ]
-    finally:
-        await connection.close()
 
 
 async def _search(
@@ -180,7 +166,7 @@ async def _plant_on_purpose(
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print what was searched and found, and return 1 when a value stands in clear."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak.leaks")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak leaks")
     parser.add_argument("--values", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=13)
     given = parser.parse_args(arguments)
