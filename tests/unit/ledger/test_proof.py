@@ -90,7 +90,7 @@ def test_what_is_no_proof_shows_nothing() -> None:
     log = made_log(random.Random(1), 9)
     genuine, key = proof_of(log), parse_vkey(log.vkey)
     path = genuine["path"]
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"format": "touchstone proof 2"},
         *({"index": index} for index in (IDX + 1, IDX - 1, -1, 9, 1 << 70, str(IDX), None)),
         {"path": path[:-1]},
@@ -105,7 +105,8 @@ def test_what_is_no_proof_shows_nothing() -> None:
         {"header": 7},
         {"checkpoint": 7},
         {"checkpoint": log.checkpoint(8)},
-    ):
+    )
+    for change in changes:
         with pytest.raises(ProofInvalid):
             verify_proof(json.dumps({**genuine, **change}), [key])
     for field in genuine:
