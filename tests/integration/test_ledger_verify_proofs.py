@@ -15,7 +15,7 @@ from service.ledger.proof import NotCovered, UntrustedKey, prove, verify_proof
 from service.ledger.tree.errors import ProofInvalid
 from service.ledger.writer import LedgerWriter
 from tests.integration.ledger_cases import draft
-from tests.keeping import checkpointed
+from tests.keeping import checkpointed, sequenced
 from tests.made_packages import MadeLog
 
 pytest_plugins = ["tests.integration.ledger_fixtures"]
@@ -35,6 +35,11 @@ async def test_an_entry_is_proven_offline(
     vkey = await connection.fetchval("SELECT vkey FROM ledger_signer_key")
     key = parse_vkey(vkey)
     assert await prove(connection, bytes(16)) is None
+    uncovered = draft("later")
+    await writer.append(uncovered, timeout_s=5)
+    await sequenced(ledger_dsn, "test")
+    with pytest.raises(NotCovered):  # it has a place, the first one that is not signed
+        await prove(connection, uncovered.entry_id)
     proof = await prove(connection, wanted)
     text = json.dumps(proof, ensure_ascii=False)
     proven = verify_proof(text, [key])

@@ -52,6 +52,10 @@ def test_a_proof_says_what_was_signed() -> None:
     later = log.checkpoint() + sign_line(log.key, "shop", text, SIGNED + 9)
     proven = verify_proof(json.dumps(proof_of(log, checkpoint=later)), [cosigner(key)])
     assert proven.signed_at == SIGNED + 9
+    witness = MadeLog(origin="w.example")
+    late = log.checkpoint() + sign_line(witness.key, "w.example", text, SIGNED + 7)
+    keys = [cosigner(key), cosigner(parse_vkey(witness.vkey))]
+    assert verify_proof(json.dumps(proof_of(log, checkpoint=late)), keys).signed_at == SIGNED + 7
 
 
 def test_a_forged_tree_is_not_the_signed_one() -> None:
@@ -109,6 +113,8 @@ def test_what_is_no_proof_shows_nothing() -> None:
     for change in changes:
         with pytest.raises(ProofInvalid):
             verify_proof(json.dumps({**genuine, **change}), [key])
+    with pytest.raises(ProofInvalid):
+        verify_proof(json.dumps(proof_of(log, 8, index=9)), [key])
     for field in genuine:
         with pytest.raises(ProofInvalid):
             verify_proof(json.dumps({k: v for k, v in genuine.items() if k != field}), [key])
