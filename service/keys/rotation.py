@@ -88,6 +88,12 @@ class Rotation:
         agreed = await read_agreed(self._connection)
         if agreed.next_kek is None and agreed.old_kek is None:
             agreed = await self._begin(agreed)
+        elif agreed.next_kek is not None and not await self._holds(agreed.next_kek):
+            # Nothing is wrapped with it yet: another takes its place.
+            self.tell(
+                f"no key file here holds the next key {agreed.next_kek.hex()}: it is given up"
+            )
+            agreed = await self._begin(agreed)
         if agreed.next_kek is not None:
             await self._all_follow(agreed, "can unwrap with the next key")
             agreed = await self._agree(
@@ -135,6 +141,9 @@ class Rotation:
             "kek", "begin", "kek = $1, next_kek = $2", before, after,
             before=before.hex(), after=after.hex(),
         )  # fmt: skip
+
+    async def _holds(self, kek_id: bytes) -> bool:
+        return await asyncio.to_thread(self.held.holds, kek_id)
 
     async def _rewrapped(self, kek_id: bytes) -> Rewrapped:
         """Wrap anew until nothing is left, except what no key opens."""

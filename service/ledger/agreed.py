@@ -80,6 +80,19 @@ async def get_ready(ring: Keyring, agreed: Agreed) -> None:
             )
 
 
+async def joinable(ring: Keyring, agreed: Agreed) -> Agreed:
+    """Return what a session that begins can follow: what is agreed, or what was before it.
+
+    Nothing is wrapped with a next key-encryption key yet, so who lacks it can work; the rotation
+    waits for it. May take seconds. Raises `WrongKek` when the one that wraps cannot be had here.
+    """
+    next_kek = agreed.next_kek
+    if next_kek is not None and not await asyncio.to_thread(ring.holds_kek, next_kek):
+        agreed = agreed._replace(epoch=agreed.epoch - 1, next_kek=None)
+    await get_ready(ring, agreed)
+    return agreed
+
+
 async def take_up(connection: Any, ring: Keyring, agreed: Agreed) -> None:
     """Seal and wrap as this says from here on, and let others see it.
 

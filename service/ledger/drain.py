@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from service.ledger.agreed import get_ready, read_agreed, take_up
+from service.ledger.agreed import joinable, read_agreed, take_up
 from service.ledger.errors import LedgerError, SpoolBroken
 from service.ledger.frames import Group, decoded
 from service.ledger.keys import Keyring
@@ -97,12 +97,12 @@ async def _join(connection: Any, ring: Keyring) -> None:
     """Seal and wrap as all writers agree, from the connection's first entry on."""
     async with at_most(connection, CONNECT_SECONDS):
         agreed = await read_agreed(connection)
-    joined = -1
-    while joined != agreed.epoch:
-        await get_ready(ring, agreed)
+    joined = None
+    while joined != agreed:
+        followed = await joinable(ring, agreed)
         async with at_most(connection, CONNECT_SECONDS):
-            await take_up(connection, ring, agreed)
-            joined = agreed.epoch
+            await take_up(connection, ring, followed)
+            joined = agreed
             # What changed before the session could be seen, nobody waited for it with.
             agreed = await read_agreed(connection)
 

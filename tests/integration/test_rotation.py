@@ -113,6 +113,35 @@ async def test_a_rotation_that_is_cut_short(
         await later.append(1)
 
 
+async def test_a_start_without_the_next_key(fresh_postgres_url: str, tmp_path: Path) -> None:
+    """Nothing is wrapped with it yet: a process that lacks it starts and writes, and a rotation
+    whose next key is lost everywhere takes another."""
+    one = machine(tmp_path / "one", fresh_postgres_url)
+    two = copy_of(one, tmp_path / "two")
+    steps: list[str] = []
+
+    def cut(text: str) -> None:
+        steps.append(text)
+        if len(steps) == 2:
+            raise CutShort
+
+    async with rotation(one, cut) as rotating:
+        with pytest.raises(CutShort):
+            await rotating.kek()
+    async with worker(two, "two") as second:
+        await second.append(1)
+        async with rotation(one, patience_seconds=1) as rotating:
+            with pytest.raises(RotationBlocked):
+                await rotating.kek()
+    [lost] = one.kek_path.parent.glob("kek.key.*")
+    lost.unlink()
+    async with rotation(one) as rotating:
+        done = await rotating.kek()
+    assert done.after.hex() not in lost.name
+    assert set(await wrapped_by(fresh_postgres_url)) == {done.after.hex()}
+    await all_open(one, second.appended)
+
+
 async def test_a_machine_without_the_next_key(fresh_postgres_url: str, tmp_path: Path) -> None:
     """It writes on, the rotation says who it waits for, and goes on when the file is there."""
     one = machine(tmp_path / "one", fresh_postgres_url)
