@@ -104,6 +104,7 @@ def test_group_that_is_not_durable_is_cut_off(
     spool.append(b"next")
     spool.release()
     assert payloads(spool.path) == [b"kept", b"next"]
+    assert not any(isinstance(piece, Damage) for piece in pieces(spool.path)), "a hole"
 
 
 def test_spool_that_cannot_be_cut_takes_nothing_more(
