@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from service.background import Background
+from service.counted import filled
 from service.ledger.drain import AWAY
 from service.metrics import Metrics
 
@@ -79,7 +80,7 @@ class RecordWatch:
         look, now = self._look, time.monotonic()
         if look is None or now - self._looked_at > 3 * LOOK_SECONDS:
             return False, "not known: PostgreSQL does not answer"
-        said = f"{look.signed} entries signed, {look.unsigned} not yet"
+        said = filled("{:# entry|# entries} signed, {} not yet", look.signed, look.unsigned)
         if look.code is not None:
             return False, f"{said}; the signer refuses ({look.code}): `touchstone ledger status`"
         waits = self._waited(now)

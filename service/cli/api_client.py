@@ -25,7 +25,8 @@ Url = Annotated[
     str | None,
     typer.Option(
         "--url",
-        help="Where the service is. Default: the one that runs on --var, else " + DEFAULT_URL,
+        help="Where the service is. Default: the one of --var; if there never was one, "
+        + DEFAULT_URL,
         show_default=False,
     ),
 ]
@@ -52,7 +53,7 @@ class ApiClient:
     """Calls of one command. Paths are relative; names in them go through `path`."""
 
     def __init__(self, settings: Settings, url: str | None, key: str) -> None:
-        self._url = (url or _running(settings.var) or DEFAULT_URL).rstrip("/")
+        self._url = (url or _service_of(settings.var)).rstrip("/")
         if not key:
             raise ApiRefused(
                 f"an API key is needed: --key or {KEY_VARIABLE}; `touchstone keys create` makes one"
@@ -135,11 +136,17 @@ def path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def _running(var: Path) -> str | None:
+def _service_of(var: Path) -> str:
+    """Return where the service of this directory is; a key is shown to no other one."""
+    state = var / "run" / "service.json"
     try:
-        return str(json.loads((var / "run" / "service.json").read_text(encoding="utf-8"))["url"])
+        return str(json.loads(state.read_text(encoding="utf-8"))["url"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        if state.parent.is_dir():
+            raise ApiRefused(
+                f"no service runs on {var}: start `touchstone serve --var {var}`, or give --url"
+            ) from None
+        return DEFAULT_URL
 
 
 def _refusal(response: HTTPResponse, answer: bytes) -> tuple[str, str | None]:

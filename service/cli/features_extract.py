@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.options import Var
+from service.cli.times import TIMES, in_utc
 
 if TYPE_CHECKING:
     from service.cli.stores import Stores
     from service.history.reader import Skipped
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
-
 
 def extract(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The Parquet file to write")],
     since: Annotated[
-        datetime | None, typer.Option(formats=_FORMATS, help="From this time on (UTC)")
+        datetime | None, typer.Option(formats=TIMES, help="From this time on (UTC)")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=_FORMATS, help="Before this time (UTC)")
+        datetime | None, typer.Option(formats=TIMES, help="Before this time (UTC)")
     ] = None,
     var: Var = None,
 ) -> None:
@@ -60,7 +59,4 @@ def extract(
 
 
 def _ms(at: datetime | None) -> int | None:
-    if at is None:
-        return None
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+    return None if at is None else round(in_utc(at).timestamp() * 1000)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.options import Var
+from service.counted import filled
 
 if TYPE_CHECKING:
     from service.actions import Actions
@@ -70,8 +71,12 @@ def _take(settings: Any, path: Path) -> None:
 
     cosigned = with_actions(settings, act)
     typer.echo(
-        f"{', '.join(cosigned.witnesses)} cosigned {cosigned.checkpoint.origin} "
-        f"over {cosigned.checkpoint.size} entries"
+        filled(
+            "{} cosigned {} over {:# entry|# entries}",
+            ", ".join(cosigned.witnesses),
+            cosigned.checkpoint.origin,
+            cosigned.checkpoint.size,
+        )
     )
 
 

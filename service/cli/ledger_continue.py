@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.options import Var
+from service.counted import filled
 
 if TYPE_CHECKING:
     from service.actions import Actions
@@ -65,4 +66,11 @@ def continue_(
         return done
 
     done = with_actions(settings, act, guarded=False)
-    typer.echo(f"the log goes on as {done.origin} over {done.here} entries; its key is {done.vkey}")
+    typer.echo(
+        filled(
+            "the log goes on as {} over {:# entry|# entries}; its key is {}",
+            done.origin,
+            done.here,
+            done.vkey,
+        )
+    )

@@ -11,6 +11,7 @@ import typer
 from service.cli.api_client import Key, Url
 from service.cli.options import Var
 from service.cli.persons import HELP, Number, Purpose, read_identifiers, told
+from service.counted import filled
 
 if TYPE_CHECKING:
     from service.cli.api_client import ApiClient
@@ -102,9 +103,12 @@ def client_of(url: str | None, key: str, var: Any) -> ApiClient:
 def say_asked(asked: dict[str, Any]) -> None:
     """Say what a request was understood as."""
     typer.echo(told(asked))
-    typer.echo(f"       {asked['held_entries']} entries are the person's, and nobody reads them.")
+    held = "       {:# entry is|# entries are} the person's, and nobody reads them."
+    typer.echo(filled(held, asked["held_entries"]))
     if asked["mentioned_in"]:
-        typer.echo(
-            f"       {asked['mentioned_in']} entries of others mention these identifiers and stay. "
-            "Are they of the same person? Then ask again with their other identifiers as well."
+        mentioned = (
+            "       {:# entry of others mentions these identifiers and stays. Is it"
+            "|# entries of others mention these identifiers and stay. Are they} of the same "
+            "person? Then ask again with their other identifiers as well."
         )
+        typer.echo(filled(mentioned, asked["mentioned_in"]))

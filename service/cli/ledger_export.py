@@ -15,6 +15,8 @@ import typer
 
 from service.cli.api_client import Key, Url
 from service.cli.options import Var
+from service.cli.times import TIMES, time_text
+from service.counted import filled
 
 if TYPE_CHECKING:
     from service.cli.api_client import ApiClient
@@ -23,7 +25,6 @@ export_app = typer.Typer(
     help="Packages of the record that an auditor can prove offline.", no_args_is_help=True
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id, its beginning, or latest")]
-_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _SHORT = 8
 
 
@@ -40,10 +41,10 @@ def request(  # noqa: PLR0913 - options of a command
         str | None, typer.Option(metavar="YYYY-MM", help="The entries of one month (UTC)")
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option(formats=_TIMES, help="Entries from this time on (UTC)")
+        datetime | None, typer.Option(formats=TIMES, help="Entries from this time on (UTC)")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=_TIMES, help="Entries before this time (UTC)")
+        datetime | None, typer.Option(formats=TIMES, help="Entries before this time (UTC)")
     ] = None,
     first: Annotated[int | None, typer.Option(help="Entries from this number on")] = None,
     last: Annotated[int | None, typer.Option(help="Entries before this number")] = None,
@@ -85,8 +86,8 @@ def request(  # noqa: PLR0913 - options of a command
         sizes.append(first)
     body = {
         "purpose": purpose,
-        "since": _text(since),
-        "until": _text(until),
+        "since": time_text(since),
+        "until": time_text(until),
         "first": first,
         "last": last,
         "earlier": sorted(set(sizes)),
@@ -96,8 +97,12 @@ def request(  # noqa: PLR0913 - options of a command
     asked = {name: value for name, value in body.items() if value is not None}
     found = _client(url, key, var).post("/v1/audit/exports", asked)
     typer.echo(
-        f"Export {found['id']}: {found['entries']} entries, discloses {disclosed(found)}; "
-        "waits for approval."
+        filled(
+            "Export {}: {:# entry|# entries}, discloses {}; waits for approval.",
+            found["id"],
+            found["entries"],
+            disclosed(found),
+        )
     )
     typer.echo(f"Somebody else: touchstone ledger export approve {found['id'][:_SHORT]}")
 
@@ -182,7 +187,8 @@ def fetch(
     export = built(client, _found(client, export_id))
     file = out or Path(f"touchstone-export-{_short(export)}.tar")
     fetched(client, export, file)
-    typer.echo(f"{file}: {export['entries']} entries, {export['bytes']} bytes")
+    size = "{}: {:# entry|# entries}, {} bytes"
+    typer.echo(filled(size, file, export["entries"], export["bytes"]))
     typer.echo(f"Prove it: tar xf {file} verify.py && python3 verify.py {file} --key VKEY")
 
 
@@ -241,9 +247,3 @@ def _size_of(file: Path) -> int:
         return parse_checkpoint(parse_note(text).text).size
     except (OSError, ValueError, NoteInvalid):
         raise ExportRefused(f"{file} is neither a checkpoint nor an export.json") from None
-
-
-def _text(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat()

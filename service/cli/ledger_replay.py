@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.options import Var
+from service.cli.times import TIMES, in_utc
 
 if TYPE_CHECKING:
     from service.actions import Actions
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 DIFFERENT, INCOMPLETE = 2, 4
 
 Since = Annotated[
-    datetime | None, typer.Option(help="Decisions from here on; UTC", show_default=False)
+    datetime | None,
+    typer.Option(formats=TIMES, help="Decisions from this time on (UTC)", show_default=False),
 ]
-Until = Annotated[datetime | None, typer.Option(help="... up to here", show_default=False)]
+Until = Annotated[
+    datetime | None, typer.Option(formats=TIMES, help="... before this time", show_default=False)
+]
 
 
 def replay(  # noqa: PLR0913 - an option each
@@ -95,16 +99,14 @@ def _of_record(
     processes: int | None,
     var: Path | None,
 ) -> ReplayTally:
-    from datetime import UTC
-
     from service.audit.replay_run import replay_entry, replay_span
     from service.cli.recording import on_this_machine, with_actions
     from service.settings import load_settings
 
     settings = load_settings(var)
     entry_id = None if entry is None else _entry_id(entry)
-    begin = None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
-    end = None if until is None else until.replace(tzinfo=until.tzinfo or UTC)
+    begin = None if since is None else in_utc(since)
+    end = None if until is None else in_utc(until)
 
     async def act(actions: Actions) -> ReplayTally:
         what = {"since": begin, "until": end, "limit": limit, "entry": entry}

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from service.cli.api_client import Key, Url
 from service.cli.options import Var
+from service.cli.times import TIMES, time_text
+from service.counted import filled
 
 Purpose = Annotated[str, typer.Option(help="Why you look, without identifiers of customers")]
 EntryId = Annotated[str, typer.Argument(metavar="ID", help="32 hexadecimal digits")]
@@ -32,8 +35,13 @@ def search(  # noqa: PLR0913 - an option each
         ),
     ] = None,
     tag: Annotated[str | None, typer.Option(metavar="KIND:TAG", help="A tag instead")] = None,
-    since: Annotated[str | None, typer.Option(help="Time with a zone; default: 31 days")] = None,
-    until: Annotated[str | None, typer.Option(help="... up to here")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=TIMES, help="From this time on (UTC); default: 31 days"),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=TIMES, help="... before this time")
+    ] = None,
     types: Annotated[
         list[str] | None, typer.Option("--type", help="Type of entries, such as decision")
     ] = None,
@@ -52,8 +60,8 @@ def search(  # noqa: PLR0913 - an option each
     """Find entries about somebody, or of a time. The search is itself recorded."""
     body: dict[str, Any] = {"purpose": purpose, "limit": limit, **_entity(entity, tag)}
     said = {
-        "since": since, "until": until, "types": types, "event_types": event_types,
-        "outcomes": outcomes,
+        "since": time_text(since), "until": time_text(until),
+        "types": types, "event_types": event_types, "outcomes": outcomes,
     }  # fmt: skip
     body |= {name: value for name, value in said.items() if value}
     found = _client(url, key, var).post("/v1/audit/search", body)
@@ -67,7 +75,7 @@ def search(  # noqa: PLR0913 - an option each
         typer.echo("  ".join(part for part in parts if part))
     count = len(found["entries"])
     more = "; there is more: search a shorter time" if found["is_cut"] else ""
-    typer.echo(f"{count} entries{more}.")
+    typer.echo(filled("{:# entry|# entries}{}.", count, more))
 
 
 def reveal(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ import typer
 
 from service.cli.api_client import Key, Url
 from service.cli.options import Var
+from service.cli.times import TIMES, time_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 FAILED = 1
 POLL_SECONDS = 0.5
 CANCEL_SECONDS = 10.0
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -64,14 +64,14 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(formats=_FORMATS, help="From this time on (UTC). Default: 30 days before"),
+        typer.Option(formats=TIMES, help="From this time on (UTC). Default: 30 days before"),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=_FORMATS, help="Before this time. Default: now")
+        datetime | None, typer.Option(formats=TIMES, help="Before this time. Default: now")
     ] = None,
     labels_as_of: Annotated[
         datetime | None,
-        typer.Option(formats=_FORMATS, help="Labels known by this time. Default: now"),
+        typer.Option(formats=TIMES, help="Labels known by this time. Default: now"),
     ] = None,
     segment: Annotated[
         list[str] | None, typer.Option(help="A field to tell apart; may be given again")
@@ -123,9 +123,9 @@ def backtest(  # noqa: PLR0913 - each is an option of the command
         client = ApiClient(settings, url, key)
         body = {
             "baseline": baseline or "live",
-            "since": _text(since),
-            "until": _text(until),
-            "labels_as_of": _text(labels_as_of),
+            "since": time_text(since),
+            "until": time_text(until),
+            "labels_as_of": time_text(labels_as_of),
             "segments": segment,
         }
         job = _asked(client, target, {k: v for k, v in body.items() if v is not None})
@@ -250,9 +250,3 @@ def _write(file: Path, text: str) -> None:
     except OSError as error:
         raise NotMade(f"cannot write {file}: {error.strerror}") from None
     typer.echo(f"wrote {file}", err=True)
-
-
-def _text(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat()

@@ -54,7 +54,7 @@ def test_an_officer_finds_explains_and_computes_again(
     with service_process(settings, tmp_path / "log", workers=1) as (served, key):
         first, second, other = asyncio.run(decisions(served.port, key))
         run = _runner(settings, asyncio.run(officer_key(settings)), served.port)
-        said = run("search", "user=-", *WHY, given="u-cli\n")
+        said = run("search", "user=-", "--since", "2026-01-01", *WHY, given="u-cli\n")
         assert first in said
         assert second in said
         assert other not in said
