@@ -1,7 +1,8 @@
 """Who deletes what is past its time? The service itself, once a day, whichever worker is first.
 
 Invariant: two runs never overlap (`run_retention` takes a lock), and a run that fails is tried
-again an hour later.
+again an hour later. A clock that is wrong does little harm: of the machine's and PostgreSQL's the
+earlier one counts, and a day that is still to come does not keep the next run away.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3600.0
 EVERY = timedelta(hours=23)
+# Workers on other machines may be ahead by this much.
+CLOCKS_DIFFER = timedelta(hours=1)
 # After a start others come first.
 FIRST_LOOK_SECONDS = 60.0
 
 _TAKEN = """
 INSERT INTO retention_mark (block, done_up_to) VALUES ('run', $1)
-ON CONFLICT (block) DO UPDATE SET done_up_to = $1 WHERE retention_mark.done_up_to < $2
+ON CONFLICT (block) DO UPDATE SET done_up_to = $1
+WHERE retention_mark.done_up_to NOT BETWEEN $2 AND $3
 RETURNING true
 """
 _FAILED = "UPDATE retention_mark SET done_up_to = $1 WHERE block = 'run'"
@@ -60,9 +64,10 @@ class DailyRetention:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self, now: datetime) -> bool:
-        """Run when nobody did for a day; say whether it ran."""
+        """Run when nobody did for a day before `now` (aware); say whether it ran."""
         async with self._actions.connection() as connection:
-            if not await connection.fetchval(_TAKEN, now, now - EVERY):
+            now = min(now, await connection.fetchval("SELECT now()"))
+            if not await connection.fetchval(_TAKEN, now, now - EVERY, now + CLOCKS_DIFFER):
                 return False
             try:
                 await retain(connection, self._actions, self._settings, now, {"actor": SYSTEM})
