@@ -80,6 +80,11 @@ class Manifest(_Model):
     files: tuple[BackupFile, ...]
     wrapped_key: str
 
+    @property
+    def waiting(self) -> int:
+        """How many entries had no place in the tree."""
+        return sum(file.rows for file in self.files if file.part == "waiting")
+
     def data_key(self, wrapper: KeyWrapper) -> bytes:
         """Return the key of the files. Raises `WrongKek`, and `BackupDamaged`."""
         try:

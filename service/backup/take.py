@@ -109,15 +109,21 @@ class Source(NamedTuple):
     wrapper: KeyWrapper
 
 
-async def take(source: Source, directory: Path, *, full: bool = False) -> Taken:
+def new_id() -> str:
+    """Return the id of a backup to be."""
+    return secrets.token_hex(16)
+
+
+async def take(
+    source: Source, directory: Path, *, full: bool = False, backup_id: str | None = None
+) -> Taken:
     """Copy the database into `directory`; full where there is nothing to add to, or on request.
 
     Raises `BackupError`, what asyncpg raises; then nothing of it is left.
     """
     before = None if full else _latest(directory)
     moment = _after(_newest(directory), datetime.now(UTC))
-    backup_id = secrets.token_hex(16)
-    fresh = directory / f"{backup_id}{PARTIAL}"
+    fresh = directory / f"{backup_id or new_id()}{PARTIAL}"
     connection = await asyncpg.connect(source.dsn)
     try:
         with written_in(directory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,27 +115,28 @@ async def _restored(settings: Settings, dsn: str, line: list[Backup]) -> Afterma
 
 
 def _back_up(settings: Settings, directory: Path, *, full: bool) -> None:
-    from service.backup.take import Source, take
+    from service.backup.settle import settle
+    from service.backup.take import Source, new_id, take
     from service.cli.recording import on_this_machine, with_recording
 
     async def act(recording: Recording) -> Taken:
-        source = Source(recording.dsn, settings.ledger.log_name, settings.var, recording.held)
-        taken = await take(source, directory, full=full)
+        backup_id, log = new_id(), settings.ledger.log_name
+        source = Source(recording.dsn, log, settings.var, recording.held)
+        # Before the copy, which so holds its own entry and lacks nothing of a log at rest.
+        async with recording.actions.action(
+            "backup.taken", on_this_machine(), backup=backup_id, full=full
+        ) as action:
+            pass
         try:
-            manifest = taken.backup.manifest
-            async with recording.actions.action(
-                f"backup.{manifest.kind}",
-                on_this_machine(),
-                backup=manifest.id,
-                manifest_sha256=taken.backup.sha256,
-                first=manifest.first,
-                size=manifest.size,
-                entries=manifest.entries,
-            ):
-                pass
-            taken.place()
+            await settle(recording.dsn, log, action.entry_id, places=settings.ledger.sequence)
+            taken = await take(source, directory, full=full, backup_id=backup_id)
+            try:
+                taken.place()
+            except BaseException:
+                taken.discard()
+                raise
         except BaseException:
-            taken.discard()
+            await _say_it_failed(recording.actions, backup_id)
             raise
         return taken
 
@@ -149,13 +151,24 @@ def _back_up(settings: Settings, directory: Path, *, full: bool) -> None:
     mebibytes = sum(file.size for file in manifest.files) / 2**20
     typer.echo(
         f"{taken.home}: {manifest.kind}, entries {manifest.first:,} to {manifest.size:,}, "
-        f"{manifest.entries - manifest.size:,} not in the tree yet; {mebibytes:,.1f} MiB"
+        f"{manifest.waiting:,} not in the tree yet; {mebibytes:,.1f} MiB"
     )
     waiting = sum(path.stat().st_size for path in (settings.var / "spool").glob("*.spool"))
     if waiting > len(b"TSSPOOL1"):
         typer.echo(
             f"{waiting:,} bytes of entries wait in {settings.var / 'spool'}: keep that, too."
         )
+
+
+async def _say_it_failed(actions: Actions, backup_id: str) -> None:
+    from service.actions import StoreAway
+    from service.cli.recording import on_this_machine
+    from service.ledger.errors import LedgerError
+
+    # What went wrong is raised, and not that there is no database to record it in.
+    with contextlib.suppress(StoreAway, LedgerError):
+        async with actions.action("backup.failed", on_this_machine(), backup=backup_id):
+            pass
 
 
 def _verify(settings: Settings, directory: Path, *, with_keys: bool) -> None:
@@ -204,6 +217,10 @@ def _say(found: Aftermath, line: list[Backup]) -> None:
         typer.echo(
             f"LOST: {after - first:,} entries that were signed, numbers {first:,} to {after - 1:,}."
         )
+        if last.waiting:
+            typer.echo(
+                f"{last.waiting:,} are here without a number: some of the lost may be these."
+            )
     if found.refusal is not None:
         typer.echo(found.refusal)
     else:
