@@ -80,7 +80,7 @@ def create(
             action.what |= {"key": made.key_id, "scopes": wanted, "limits": limits.lists()}
         return key
 
-    typer.echo(with_actions(settings, act))
+    typer.echo(with_actions(settings, act, begins=True))
 
 
 @keys_app.command("list")

@@ -47,12 +47,11 @@ def verify(
 
     Exit code: 0 proven, 2 invalid, 3 gap, 4 incomplete, 5 untrusted key.
     """
-    from service.cli.database import with_dsn
+    from service.cli.database import open_directory, with_dsn
     from service.keys import open_wrapper
     from service.ledger.note import NoteInvalid
     from service.ledger.verify import verify_log
     from service.rights.periods import Periods
-    from service.secrets_files import ensure_keys
     from service.settings import load_settings
 
     try:
@@ -65,7 +64,7 @@ def verify(
     except (OSError, ValueError, NoteInvalid) as error:
         typer.echo(f"error: --key, --since or --proof cannot be used: {error}", err=True)
         raise typer.Exit(USAGE) from None
-    ensure_keys(settings)
+    open_directory(settings)
     wrapper = open_wrapper(settings) if with_keys else None
     periods = Periods.of(settings)
 

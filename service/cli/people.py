@@ -44,7 +44,7 @@ def init(
         async with actions.action("people.first", who, roles=["admin"]) as action:
             await first_people(action.connection, {admin: ["admin"] for admin in admins})
 
-    with_actions(load_settings(var), act)
+    with_actions(load_settings(var), act, begins=True)
     typer.echo(f"admins: {', '.join(admins)}. Next: touchstone keys create --person {admins[0]}")
 
 

@@ -33,22 +33,31 @@ class Recording:
 
 
 def with_actions(
-    settings: Settings, act: Callable[[Actions], Awaitable[Result]], *, guarded: bool = True
+    settings: Settings,
+    act: Callable[[Actions], Awaitable[Result]],
+    *,
+    guarded: bool = True,
+    begins: bool = False,
 ) -> Result:
     """Run `act` with the actions of this machine and return its result.
 
     `guarded=False`: also on a database that lacks what was signed, to accept that.
+    `begins`: also in a directory where no service has run yet.
     Raises as `with_dsn` does, `LedgerError` and what `act` raises.
     """
 
     async def of_actions(recording: Recording) -> Result:
         return await act(recording.actions)
 
-    return with_recording(settings, of_actions, guarded=guarded)
+    return with_recording(settings, of_actions, guarded=guarded, begins=begins)
 
 
 def with_recording(
-    settings: Settings, act: Callable[[Recording], Awaitable[Result]], *, guarded: bool = True
+    settings: Settings,
+    act: Callable[[Recording], Awaitable[Result]],
+    *,
+    guarded: bool = True,
+    begins: bool = False,
 ) -> Result:
     """Do as `with_actions`, for what handles keys as well."""
     from service.cli.database import with_dsn
@@ -84,7 +93,7 @@ def with_recording(
         finally:
             await writer.close()
 
-    return with_dsn(settings, recorded)
+    return with_dsn(settings, recorded, begins=begins)
 
 
 def on_this_machine() -> dict[str, str]:

@@ -15,13 +15,13 @@ from features.catalog import DEFAULT_PATH, Catalog
 from features.tags import Tagger, derive_tag_keys
 from features.velocity.connect import Connection, connect
 from features.velocity.store import VelocityUnavailable
-from service.cli.database import CONNECT_SECONDS, DatabaseError
+from service.cli.database import CONNECT_SECONDS, DatabaseError, open_directory
 from service.history.reader import LedgerHistory
 from service.keys import open_wrapper
 from service.ledger.keys import Keyring
 from service.live.series import counted_catalog
 from service.rights.journal import Digests
-from service.secrets_files import ensure_keys, read_keys
+from service.secrets_files import read_keys
 from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -44,12 +44,12 @@ class Stores:
 def with_stores(settings: Settings, act: Callable[[Stores], Awaitable[Result]]) -> Result:
     """Run `act` with both stores and return its result.
 
-    Raises `CatalogError`, `DatabaseError`, `EmbeddedError`, `KeyFileError`, `MigrationError` and
-    what `act` raises; for a store that is away `DatabaseError`.
+    Raises `CatalogError`, `DatabaseError`, `EmbeddedError`, `MigrationError`, and what
+    `open_directory` and `act` raise; for a store that is away `DatabaseError`.
     """
     from service.embedded import attach_or_start
 
-    ensure_keys(settings)
+    open_directory(settings)
     dsn, url = settings.postgres.url, settings.valkey.url
     if dsn is not None and url is not None:
         return asyncio.run(_run(settings, dsn, url, act))

@@ -20,6 +20,8 @@ import psutil
 import pytest
 
 from service.launch import LaunchError, RunningService, running_service
+from service.secrets_files import ensure_keys
+from service.settings import Settings
 
 NEVER_KNOWN = """
 pack: p
@@ -121,6 +123,8 @@ def test_a_key_made_beside_a_running_service_gets_in(service: RunningService) ->
     key_id = key.split("_")[1]
     assert key_id in listed
     assert key.split("_")[2] not in listed
+    nobody = touchstone("keys", "revoke", "nobody", "--var", str(service.var))
+    assert "no API key nobody" in nobody.stderr
     assert touchstone("keys", "revoke", key_id, "--var", str(service.var)).returncode == 0
     deadline = time.monotonic() + 10
     while any(call(f"{service.url}/v1/score", key, EVENT)[0] == 200 for _ in range(4)):
@@ -209,9 +213,12 @@ def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:
     ("words", "environment", "expected"),
     [
         (["keys", "create", "--name", "k", "--scopes", "scor"], {}, "did you mean score"),
-        (["keys", "revoke", "nobody"], {}, "no API key nobody"),
         (["config", "show"], {"TOUCHSTONE_HTTP__PROT": "1"}, "did you mean TOUCHSTONE_HTTP__PORT"),
-        (["serve"], {"TOUCHSTONE_POSTGRES__URL": "postgresql://h/d"}, "TOUCHSTONE_KEYS__KEK_FILE"),
+        (
+            ["serve", "--port", "0"],
+            {"TOUCHSTONE_POSTGRES__URL": "postgresql://h/d"},
+            "TOUCHSTONE_KEYS__KEK_FILE",
+        ),
         (["serve", "--host", "192.0.2.1"], {}, "cannot listen on 192.0.2.1"),
         (["ledger", "checkpoint", "--cosign", "/nowhere/n"], {}, "cannot use /nowhere/n: No such"),
     ],
@@ -226,6 +233,37 @@ def test_expected_errors_are_one_line(
     assert done.stderr.startswith("error: ")
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ledger verify", "ledger status", "ledger fsck", "ledger checkpoint", "ledger replay",
+        f"ledger prove {'00' * 16}", "ledger retention run --dry-run", "ledger retention run",
+        "ledger rotate-keys kek", "ledger continue --reason drill", "backup {here}/copies",
+        "keys list", "keys files", "keys revoke nobody", "features status", "features rebuild",
+        "features backfill", "features show --entity user=u-1",
+        "features extract --out {here}/e.parquet",
+    ],
+)  # fmt: skip
+def test_a_mistyped_directory_is_no_empty_log(tmp_path: Path, words: str) -> None:
+    """What reads or changes data says that there are none, and makes nothing there."""
+    var = tmp_path / "vra"
+    done = touchstone(*words.format(here=tmp_path).split(), "--var", str(var))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: no service has kept data under {var}: check --var")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_without_their_database_are_no_empty_log(tmp_path: Path) -> None:
+    """A directory that has lost its database is not taken for one that recorded nothing."""
+    ensure_keys(Settings(var=tmp_path))
+    done = touchstone("backup", str(tmp_path / "copies"), "--var", str(tmp_path))
+    assert done.returncode == 1
+    assert "`touchstone restore` brings a backup back" in done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["keys"]
 
 
 def test_an_unreachable_database_is_one_line(tmp_path: Path) -> None:
