@@ -2,11 +2,10 @@
 
 `python3 verify.py PACKAGE.tar --key VKEY|FILE [--since FILE] [--witness VKEY] [--language zh]`
 needs Python 3.11 and `cryptography`. Exit: 0 proven, 2 invalid, 3 gap, 4 incomplete, 5 untrusted
-key, 64 wrongly called. Invariant: nothing counts as proven unless every byte was accounted for.
+key, 64 could not run. Invariant: nothing counts as proven unless every byte was accounted for.
 """
 
 # ruff: noqa: UP014 -- tuples on few lines: the file has 500 at most
-
 import argparse
 import hashlib
 import hmac
@@ -17,23 +16,26 @@ import tarfile
 from binascii import a2b_base64, b2a_base64
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+try:
+    from datetime import UTC, datetime
 
-FORMAT, PART_ENTRIES = "touchstone export 1", 100_000
-BLOCKS = ("core", "staff", "subject")
-REASONS = ("role", "not_requested", "filter")
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+except ImportError as error:
+    sys.stderr.write(f"{error}. Needed 需要: Python 3.11, pip install cryptography (Debian: python3-cryptography)\n")  # noqa: E501  # fmt: skip
+    sys.exit(64)
+
+FORMAT, PART_ENTRIES, TAR_END = "touchstone export 1", 100_000, bytes(1024)
+BLOCKS, REASONS = ("core", "staff", "subject"), ("role", "not_requested", "filter")
 REASONS_LOST = ("retention", "key_missing", "erased", "restricted")  # the last two: subject only
 FIRST_MEMBERS = ("README.en.md", "README.zh.md", "verify.py", "export.json")
 LAST_MEMBERS = ("manifest.json", "manifest.note")
 TOLD = "log export_id purpose requested_by approved_by role blocks filter created_at".split()  # noqa: SIM905
-TAR_END = bytes(1024)
 CSV_HEAD = b"index,time,type,entry,writer,seq,outcome,score,reasons,rules,degraded,actor,core,staff,subject,rules_version,bundle_version\r\n"  # noqa: E501 -- one line of a file
 GAP, INCOMPLETE, UNTRUSTED, USAGE, CHUNK, MOST_LINE = 3, 4, 5, 64, 1 << 18, 1 << 26
 TEXTS = r"""0|PROVEN: everything under +|已证明：以上标有 + 的各项
@@ -139,8 +141,7 @@ def open_block(header: Header, block: str, secret: bytes, sealed: bytes) -> Open
     try:
         plain = AESGCM(key).decrypt(sealed[32:44], sealed[44:], place)
         # Format, then event key, body hash and claims, each after a length byte, then the content.
-        body = 2 + plain[1]
-        at = body + 2 + plain[body]
+        at = (body := 2 + plain[1]) + 2 + plain[body]
         claims, content = plain[at : at + plain[at - 1]], plain[at + plain[at - 1] :]
         value = json.loads(content.decode())
     except (InvalidTag, ValueError, IndexError, RecursionError):
@@ -230,8 +231,7 @@ def signatures(note: str, keys: Keys) -> tuple[str, dict[str, int]]:
     [(text, tail)] = re.findall("\\A(?s:(.*\n))\n((?:\u2014 [^ \n]+ [^ \n]+\n)+)\\Z", note)
     found = dict[str, int]()
     for name, encoded in re.findall("\u2014 (.+) (.+)\n", tail):
-        raw = _b64(encoded)
-        kind, public = keys.get((name, raw[:4]), (0, b""))
+        kind, public = keys.get((name, (raw := _b64(encoded))[:4]), (0, b""))
         if kind:  # lines of other keys mean nothing, as the specification has it
             time = int.from_bytes(raw[4:12], "big") if kind == 4 else 0
             signed = f"cosignature/v1\ntime {time}\n{text}" if kind == 4 else text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def called(desk: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("kept", ["@checkpoint", "@export.json"])
-@pytest.mark.parametrize("key", ["@key", LOG.vkey])
+@pytest.mark.parametrize("key", ["@key", pytest.param(LOG.vkey, id="vkey")])
 def test_what_was_kept_is_taken_as_it_lies_there(
     desk: Path, key: str, kept: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,3 +69,19 @@ def test_a_mistake_of_the_caller_is_not_one_of_the_package(
     said = capsys.readouterr()
     assert told in said.out + said.err
     assert "INVALID" not in said.out
+
+
+def test_a_machine_without_cryptography_is_told_what_is_missing(desk: Path) -> None:
+    """One line and the code of what could not run; a traceback would look like a finding."""
+    done = subprocess.run(
+        # Without site-packages: the standard library alone.
+        [sys.executable, "-S", "-I", verify.__file__, str(desk / "package.tar"), "--key", LOG.vkey],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (verify.USAGE, "")
+    assert done.stderr.startswith("No module named 'cryptography'. Needed")
+    assert "pip install cryptography (Debian: python3-cryptography)" in done.stderr
+    assert done.stderr.count("\n") == 1
