@@ -1,4 +1,4 @@
-"""How does a command read the file that it is given?"""
+"""How does a command read the file that it is given, and spare one that is there?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ class FileUnreadable(Exception):
     code = "file_unreadable"
 
 
+class FileTaken(Exception):
+    """A file of this name is there already."""
+
+    code = "file_taken"
+
+
 def read_bytes(file: Path) -> bytes:
     """Return what is in a file, `-` being standard input. Raises `FileUnreadable`."""
     if str(file) == "-":
@@ -20,3 +26,11 @@ def read_bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise FileUnreadable(f"cannot read {file}: {error.strerror}") from None
+
+
+def check_new(file: Path) -> None:
+    """Raise `FileTaken` where a file would be overwritten that may be somebody's evidence."""
+    if file.is_file():
+        raise FileTaken(
+            f"{file} is there already, and is kept as it is: give another --out, or move it away"
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.files import check_new
 from service.cli.options import Var
 from service.counted import filled
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def checkpoint(
     out: Annotated[
-        Path | None, typer.Option(help="File to write it to; without: standard output")
+        Path | None, typer.Option(help="New file to write it to; without: standard output")
     ] = None,
     cosign: Annotated[
         Path | None,
@@ -45,6 +46,8 @@ def checkpoint(
         return
     from service.cli.database import with_database
 
+    if out is not None:
+        check_new(out)
     text = with_database(settings, _key if key else _latest)
     if out is None:
         typer.echo(text, nl=False)

@@ -174,18 +174,21 @@ def fetch(
     export_id: Id,
     out: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="File to write. Default: touchstone-export-ID.tar"),
+        typer.Option(dir_okay=False, help="New file to write. Default: touchstone-export-ID.tar"),
     ] = None,
     url: Url = None,
     key: Key = "",
     var: Var = None,
 ) -> None:
     """Wait until a package is built, and fetch it; run again to go on with a broken download."""
+    from service.cli.files import check_new
     from service.cli.ledger_export_fetch import built, fetched
 
     client = _client(url, key, var)
-    export = built(client, _found(client, export_id))
+    export = _found(client, export_id)
     file = out or Path(f"touchstone-export-{_short(export)}.tar")
+    check_new(file)  # before what may take an hour
+    export = built(client, export)
     fetched(client, export, file)
     size = "{}: {:# entry|# entries}, {} bytes"
     typer.echo(filled(size, file, export["entries"], export["bytes"]))

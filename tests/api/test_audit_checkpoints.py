@@ -141,6 +141,10 @@ async def test_the_command_line_prints_and_takes_the_same(here: Here, tmp_path: 
     assert run(here, "checkpoint", "--out", str(path)).returncode == 0
     assert path.read_text() == note
     path.write_text(cosigned(note))
+    again = run(here, "checkpoint", "--out", str(path))
+    assert again.returncode == 1
+    assert f"{path} is there already, and is kept as it is" in again.stderr
+    assert path.read_text() == cosigned(note)
     taken = run(here, "checkpoint", "--cosign", str(path))
     assert f"{NAME} cosigned" in taken.stdout, taken.stderr
     assert run(here, "checkpoint").stdout == cosigned(note)

@@ -109,6 +109,10 @@ def test_a_month_goes_to_the_auditor(desk: Desk, tmp_path: Path) -> None:
         assert breaks() == 3, "every line that breaks was tried"
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.partial"))
+    inode = file.stat().st_ino
+    again = desk.run("fetch", number[:8], "--out", str(file), fails=True)
+    assert f"{file} is there already, and is kept as it is" in again
+    assert file.stat().st_ino == inode
     key = asyncio.run(vkey(desk.settings))
     assert verify.main([str(file), "--key", key]) == 0
     with tarfile.open(file) as tar:
