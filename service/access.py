@@ -59,6 +59,10 @@ class MissingScope(AccessDenied):
 
     code = "missing_scope"
 
+    def __init__(self, key_id: str, scope: str) -> None:
+        super().__init__(f"the key {key_id} lacks the scope {scope}")
+        self.scope = scope
+
 
 class KeysUnavailable(AccessDenied):
     """No key could be read since the start, PostgreSQL is down: nobody can be told apart."""
@@ -132,7 +136,7 @@ class ApiKeys:
         """
         caller = await self.authenticate(header)
         if scope not in caller.scopes:
-            raise MissingScope(f"the key {caller.key_id} lacks the scope {scope}")
+            raise MissingScope(caller.key_id, scope)
         return caller
 
     async def authenticate(self, header: str | None) -> Caller:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.event import InvalidEvent
-from service.access import AccessDenied
+from service.access import AccessDenied, MissingScope
 from service.api import (
     audit_checkpoints,
     audit_explanations,
@@ -88,6 +88,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
         return problem_response(code, problems=[_UNREADABLE])
     if isinstance(error, Refused):
         return problem_response(code, detail=error.detail, problems=error.problems)
+    if isinstance(error, MissingScope):
+        detail = f"This call needs the scope {error.scope}: use a key that has it."
+        return problem_response(code, detail=detail)
     return problem_response(code)
 
 

@@ -156,7 +156,8 @@ async def test_keys_and_scopes(here: Here) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
     key = await here.new_key("events:write")
     async with Client(key, transport=here.transport) as client:
-        assert_problem(await client.score(event("login")), "missing_scope")
+        refused = assert_problem(await client.score(event("login")), "missing_scope")
+        assert refused["detail"] == "This call needs the scope score: use a key that has it."
         assert (await client.score(event("login"), "/v1/events")).status == 202
 
 
