@@ -47,7 +47,9 @@ class Explanation:
         self.sections: list[dict[str, Any]] = []
 
     def add(self, title: str, lines: Sequence[str]) -> None:
-        """Add a section with a title of the words."""
+        """Add a section with a title of the words; without a line there is none."""
+        if not lines:
+            return
         said = text("titles", title, language=self._language)
         self.sections.append({"title": said, "lines": list(lines)})
 
@@ -137,7 +139,7 @@ def _for_authority(
 ) -> None:
     hits = [hit["rule_id"] for hit in answer["rule_hits"]]
     found.add(
-        "rules",
+        "conditions",
         [
             line
             for rule_id in hits

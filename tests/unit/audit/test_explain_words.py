@@ -18,7 +18,7 @@ from rules.decision import Outcome
 from rules.files import SHIPPED
 from rules.human_review import CAP
 from rules.reasons import Reasons
-from service.audit.explain import WORDS, Language, explained
+from service.audit.explain import VIEWS, WORDS, Language, Logic, View, explained
 from service.audit.opened_entries import AuditEntry
 from service.ledger.entry import Header
 
@@ -110,3 +110,34 @@ def test_person_learns_who_decides() -> None:
     plain = explained(entry("approve", "unheard_of"), "person", "en", None)
     assert SAID["no_reason"]["en"] in lines(plain)
     assert Path(WORDS).is_file()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("codes", [(), ("COUPON_TOO_MANY",)])
+def test_no_heading_is_empty_or_there_twice(
+    view: View, language: Language, codes: tuple[str, ...]
+) -> None:
+    """A section without a line is left out, and each has a title of its own."""
+    decision = entry("decline", "checkout", *codes)
+    answer, rules = decision.blocks["core"]["answer"], {}
+    answer["step_up"] = None
+    if codes:
+        answer["rule_hits"] = [
+            {"rule_id": "r", "mode": "active", "status": "hit", "outcome": "decline"}
+        ]
+        rules["r"] = {
+            "description": "Many coupons.", "when": "x > 1", "precedence": 10,
+            "outcome": "decline", "source": "a test", "false_alarms": "none",
+        }  # fmt: skip
+    else:
+        decision.blocks["subject"].clear()
+    found = explained(decision, view, language, Logic(rules, None, (), None, {}))
+    titles = [section["title"] for section in found]
+    assert len(set(titles)) == len(titles)
+    assert all(section["lines"] for section in found)
+    hits = SAID["titles"]["rules"][language], SAID["titles"]["conditions"][language]
+    assert [title in titles for title in hits] == [
+        view != "person" and bool(codes),
+        view == "authority" and bool(codes),
+    ]
