@@ -6,6 +6,7 @@ it was done is itself on the record.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -115,7 +116,7 @@ def _of_record(
             pass  # what is read is on the record before it is read
         if entry_id is not None:
             return await replay_entry(settings, actions.dsn, entry_id)
-        return await replay_span(settings, actions.dsn, begin, end, limit, _shown, processes)
+        return await replay_span(settings, actions.dsn, begin, end, limit, shown, processes)
 
     return with_actions(settings, act)
 
@@ -171,5 +172,8 @@ def _entry_id(text: str) -> bytes:
     return found
 
 
-def _shown(done: int, total: int) -> None:
-    typer.echo(f"\r{done} of {total}", nl=done >= total, err=True)
+def shown(done: int, total: int) -> None:
+    """Say how far it is: on a terminal in one line that is written over, else a line each time."""
+    is_terminal = sys.stderr.isatty()
+    start, is_line = ("\r", done >= total) if is_terminal else ("", True)
+    typer.echo(f"{start}{done} of {total}", nl=is_line, err=True)

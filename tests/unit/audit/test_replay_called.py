@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tty
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from features.catalog import Catalog
 from service.audit.replay_disclosed import PackageUnreadable, replay_package
 from service.cli import build_app
-from service.cli.ledger_replay import lines_of
+from service.cli.ledger_replay import lines_of, shown
 from tests.made_packages import export_of, made_log, members_of, packed, with_manifest
 
 LOG = made_log(random.Random(31), 6)
@@ -65,3 +67,21 @@ async def test_nothing_computed_is_not_all_equal(desk: Path) -> None:
     (desk / "entries-00000.jsonl").write_bytes(others)
     tally = await replay_package(desk / "entries-00000.jsonl", [], desk, Catalog.load())
     assert lines_of(tally) == ["No decision is there: nothing was computed."]
+
+
+def test_progress_without_a_terminal_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a cron job or a file keeps of it can be read."""
+    for done in (100, 200, 250):
+        shown(done, 250)
+    assert capsys.readouterr().err == "100 of 250\n200 of 250\n250 of 250\n"
+
+
+def test_progress_on_a_terminal_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is written over the one before; the last ends the line."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "w") as stderr:
+        tty.setraw(theirs)
+        monkeypatch.setattr("sys.stderr", stderr)
+        shown(100, 250)
+        shown(250, 250)
+        assert terminal.read(100) == b"\r100 of 250\r250 of 250\n"
