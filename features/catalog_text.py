@@ -166,7 +166,7 @@ def _words(row: Row) -> tuple[dict[str, str], dict[str, str]]:
         {
             "events": " and ".join(events) + " events",
             "entity": " and ".join(english for english, _ in kinds),
-            "of": f"`{of}`" if other is None else other[0] + "s",
+            "of": f"`{of}`" if other is None else _plural(other[0]),
         },
         {
             "events": "、".join(_EVENTS.get(event, event) for event in values["events"]) + "事件",
@@ -174,6 +174,11 @@ def _words(row: Row) -> tuple[dict[str, str], dict[str, str]]:
             "of": f"`{of}`" if other is None else other[1],
         },
     )
+
+
+def _plural(noun: str) -> str:
+    ending = "es" if noun.endswith(("s", "x")) else "s"
+    return noun + ending
 
 
 def _missing_of(row: Row, kind: str) -> dict[str, str]:

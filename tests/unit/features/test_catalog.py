@@ -197,3 +197,4 @@ def test_every_fact_has_a_sentence_in_both_languages(catalog: Catalog) -> None:
             assert sentence["en"].isascii(), entry.name
             assert any("\u4e00" <= letter <= "\u9fff" for letter in sentence["zh"]), entry.name
             assert sentence["en"] != entry.name
+            assert "sss" not in sentence["en"], entry.name
