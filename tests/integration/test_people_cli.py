@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -120,4 +121,6 @@ def test_keys_that_cannot_be(service: RunningService, words: list[str], expected
 def _entries(service: RunningService) -> int:
     verified = touchstone(service, "ledger", "verify")
     assert verified.returncode in (0, 4), verified.stdout
-    return int(verified.stdout.split(" entries")[0].rsplit(" ", 1)[-1].replace(",", ""))
+    found = re.search(r"([0-9,]+) entr(y|ies)\b", verified.stdout)
+    assert found is not None, verified.stdout
+    return int(found[1].replace(",", ""))
