@@ -2,7 +2,8 @@
 
 Figures only add up what the service answered. Where labels exist, abusive events that got any
 outcome but `approve` are caught; where none exist, everybody counts as honest, which is what the
-unlabelled sets are for.
+unlabelled sets are for. A rule that only watches (shadow, or stopped) catches nobody and alarms
+nobody: its hits are counted apart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from training.metrics import auc, recall_at_fpr
 from training.replay.client import Reply
 
 OUTCOMES = ("approve", "challenge", "review", "decline")
+LIVE = "live"  # the only mode of a hit that has an effect
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Figures:
         self.source = source
         self.types: dict[str, TypeFigures] = defaultdict(TypeFigures)
         self.rules: dict[str, tuple[Side, Side]] = defaultdict(lambda: (Side(), Side()))
+        self.watching: dict[str, tuple[Side, Side]] = defaultdict(lambda: (Side(), Side()))
         self.total = (Side(), Side())
         self.stopped = (Side(), Side())
         self.caught_by_scenario: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -78,7 +81,8 @@ class Figures:
             self.stopped[side].add(person)
         for hit in answer["rule_hits"]:
             if hit["status"] == "hit":
-                self.rules[hit["rule_id"]][side].add(person)
+                rules = self.rules if hit["mode"] == LIVE else self.watching
+                rules[hit["rule_id"]][side].add(person)
         if item.label is not None:
             self.is_labelled = True
             self._scored(item, answer)
@@ -112,16 +116,8 @@ class Figures:
             "labelled": self.is_labelled,
             "types": {name: _type_json(row) for name, row in sorted(self.types.items())},
             "honest": self._side_json(0, honest),
-            "rules": {
-                rule: {
-                    "honest_events": sides[0].events,
-                    "honest_event_share": _share(sides[0].events, self.total[0].events),
-                    "honest_people": len(sides[0].people & honest),
-                    "honest_people_share": _share(len(sides[0].people & honest), len(honest)),
-                    **({"abusive_events": sides[1].events} if self.is_labelled else {}),
-                }
-                for rule, sides in sorted(self.rules.items())
-            },
+            "rules": self._rules_json(self.rules, honest),
+            "rules_without_effect": self._rules_json(self.watching, honest),
             "degraded": dict(self.degraded),
         }
         if self.is_labelled:
@@ -135,6 +131,20 @@ class Figures:
                 "recall_at_1pct_fpr": _number(recall_at_fpr(labels, scores)),
             }
         return report
+
+    def _rules_json(
+        self, rules: dict[str, tuple[Side, Side]], honest: set[str]
+    ) -> dict[str, dict[str, Any]]:
+        return {
+            rule: {
+                "honest_events": good.events,
+                "honest_event_share": _share(good.events, self.total[0].events),
+                "honest_people": len(good.people & honest),
+                "honest_people_share": _share(len(good.people & honest), len(honest)),
+                **({"abusive_events": bad.events} if self.is_labelled else {}),
+            }
+            for rule, (good, bad) in sorted(rules.items())
+        }
 
     def _side_json(self, side: int, people: set[str]) -> dict[str, Any]:
         stopped = self.stopped[side]

@@ -6,18 +6,20 @@ type, they have a table of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from training.replay.figures import OUTCOMES, Figures, TypeFigures
+from training.replay.figures import OUTCOMES, Figures, Side, TypeFigures
 
 _STYLES = {"approve": "green", "challenge": "yellow", "review": "dark_orange", "decline": "red"}
 _REASONS = 3  # for each event type
 
 
 def show(console: Console, figures: Figures) -> None:
-    """Print the table of types, and of rules where one hit."""
+    """Print the table of types, and of rules where one hit; of those that only watch apart."""
     table = _types(figures, with_reasons=True)
     unbounded = console.options.update(width=1000)  # a measure never says more than there is
     if console.measure(table, options=unbounded).maximum <= console.width:
@@ -29,6 +31,9 @@ def show(console: Console, figures: Figures) -> None:
     console.print()
     if figures.rules:
         console.print(_rules(figures))
+        console.print()
+    if figures.watching:
+        console.print(_watching(figures))
         console.print()
     report = figures.as_json()
     honest = report["honest"]
@@ -103,22 +108,40 @@ def _top(row: TypeFigures) -> list[tuple[str, int]]:
 
 
 def _rules(figures: Figures) -> Table:
-    honest = figures.honest_people()
-    table = _table("Rules that hit")
+    return _hits(
+        figures, figures.rules, "Rules that hit", ("caught", "green"), ("false\nalarms", "red")
+    )
+
+
+def _watching(figures: Figures) -> Table:
+    title = "Rules that would have hit (shadow or stopped: they change no outcome)"
+    return _hits(figures, figures.watching, title, ("abusive\nevents", ""), ("honest\nevents", ""))
+
+
+def _hits(
+    figures: Figures,
+    rules: Mapping[str, tuple[Side, Side]],
+    title: str,
+    abusive: tuple[str, str],
+    honest: tuple[str, str],
+) -> Table:
+    """Return a table of rules; `abusive`, `honest`: name and style of the columns of events."""
+    everybody = figures.honest_people()
+    table = _table(title)
     table.add_column("rule", no_wrap=True)
     if figures.is_labelled:
-        table.add_column("caught", justify="right", style="green", no_wrap=True)
-    table.add_column("false\nalarms", justify="right", style="red", no_wrap=True)
+        table.add_column(abusive[0], justify="right", style=abusive[1], no_wrap=True)
+    table.add_column(honest[0], justify="right", style=honest[1], no_wrap=True)
     table.add_column("of honest\nevents", justify="right", no_wrap=True)
     table.add_column("honest\npeople hit", justify="right", overflow="fold")
-    for rule, (good, bad) in sorted(figures.rules.items()):
-        people = len(good.people & honest)
+    for rule, (good, bad) in sorted(rules.items()):
+        people = len(good.people & everybody)
         table.add_row(
             rule,
             *([str(bad.events)] if figures.is_labelled else []),
             str(good.events),
             f"{good.events / max(figures.total[0].events, 1):.2%}",
-            f"{people} ({people / max(len(honest), 1):.2%})",
+            f"{people} ({people / max(len(everybody), 1):.2%})",
         )
     return table
 

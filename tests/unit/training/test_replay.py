@@ -26,6 +26,21 @@ from training.replay.tables import show
 from training.simulator.stream import Traffic, simulate
 
 PACKS = Path(rules_package.__file__).parent / "packs"
+RULES = """\
+Rules that hit
+false  of honest      honest
+rule  caught  alarms     events  people hit
+───────────────────────────────────────────
+r-1        1       0      0.00%   0 (0.00%)
+
+Rules that would have hit (shadow or
+stopped: they change no outcome)
+abusive  honest  of honest      honest
+rule   events  events     events  people hit
+────────────────────────────────────────────
+r-1         0       1     50.00%  1 (50.00%)
+r-2         0       1     50.00%  1 (50.00%)
+"""
 UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -98,12 +113,16 @@ def test_an_error_in_a_lane_ends_the_replay(stream: list[Labelled]) -> None:
     assert seen == [item.event["event_id"] for item in stream[:20]]
 
 
+def hit(rule: str, outcome: str, mode: str = "live") -> Json:
+    return {"rule_id": rule, "status": "hit", "outcome": outcome, "mode": mode}
+
+
 def reply(outcome: str, score: float | None, *rules: str, **more: Any) -> Reply:
     body = {
         "outcome": outcome,
         "score": score,
         "reasons": [{"code": "A_REASON"}] if outcome != "approve" else [],
-        "rule_hits": [{"rule_id": rule, "status": "hit", "outcome": outcome} for rule in rules],
+        "rule_hits": [hit(rule, outcome) for rule in rules],
         "degraded": [],
     }
     return Reply({**body, **more}, 0.002)
@@ -151,7 +170,7 @@ def test_figures_without_labels_count_everybody_as_honest() -> None:
 
 def test_unknown_hits_are_no_hits() -> None:
     """A rule that could not be known is neither a catch nor a false alarm."""
-    unknown = [{"rule_id": "r-1", "status": "unknown", "outcome": "review"}]
+    unknown = [{**hit("r-1", "review"), "status": "unknown"}]
     figures = Figures("x")
     figures.add(login("a", 0), reply("approve", 0.1, rule_hits=unknown))
     assert figures.as_json()["rules"] == {}
@@ -169,6 +188,23 @@ def test_tables_show_types_rules_and_totals() -> None:
         assert part in text
 
 
+def test_rules_that_only_watch_alarm_nobody() -> None:
+    """A hit in shadow, or of a stopped rule, is no false alarm: it has a table that says so."""
+    figures = Figures("x")
+    figures.add(login("bad", 1), reply("decline", 0.9, "r-1"))
+    watched = [hit("r-2", "review", "shadow"), hit("r-1", "decline", "stopped")]
+    figures.add(login("good", 0), reply("approve", 0.1, rule_hits=watched))
+    figures.add(login("fine", 0), reply("approve", 0.1))
+    report = figures.as_json()
+    assert report["rules"]["r-1"]["honest_events"] == 0
+    assert list(report["rules"]) == ["r-1"]
+    assert list(report["rules_without_effect"]) == ["r-1", "r-2"]
+    assert report["rules_without_effect"]["r-2"]["honest_people_share"] == 0.5
+    console = Console(width=80, record=True, file=io.StringIO())
+    show(console, figures)
+    assert RULES in "\n".join(map(str.strip, console.export_text().splitlines()))
+
+
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_tables_are_never_cut(width: int) -> None:
     """The longest names and large figures are there in whole, on a narrow terminal as well."""
@@ -182,8 +218,8 @@ def test_tables_are_never_cut(width: int) -> None:
         row.reasons.update({code: 100_000 + len(code) for code in codes})
     figures.total[0].events = 1_234_567
     figures.total[0].people.update(map(str, range(46_857)))
-    for rule in rules:
-        good, bad = figures.rules[rule]
+    for rule in [*rules, *rules]:
+        good, bad = (figures.rules if rule not in figures.rules else figures.watching)[rule]
         good.events, bad.events = 1_234_567, 123_456
         good.people = set(map(str, range(10_000)))
     figures.is_labelled = True
