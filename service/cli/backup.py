@@ -214,9 +214,12 @@ def _say(found: Aftermath, line: list[Backup]) -> None:
         )
     if found.lost is not None:
         first, after = found.lost
-        typer.echo(
-            f"LOST: {after - first:,} entries that were signed, numbers {first:,} to {after - 1:,}."
+        what = (
+            f"1 entry that was signed, number {first:,}"
+            if after - first == 1
+            else f"{after - first:,} entries that were signed, numbers {first:,} to {after - 1:,}"
         )
+        typer.echo(f"LOST: {what}.")
         if last.waiting:
             typer.echo(
                 f"{last.waiting:,} are here without a number: some of the lost may be these."
