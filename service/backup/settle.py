@@ -25,31 +25,25 @@ _PLACE = "SELECT idx FROM ledger_leaf WHERE entry_id = $1"
 _SIGNED = "SELECT size FROM ledger_checkpoint ORDER BY id DESC LIMIT 1"
 
 
-async def settle(dsn: str, log: str, entry_id: bytes, *, places: bool) -> bool:
-    """Wait until an entry has its place and is signed; return whether it has a place.
+async def settle(dsn: str, log: str, entry_id: bytes, *, places: bool) -> None:
+    """Wait until an entry has its place and is signed, for `PATIENCE_SECONDS` at most.
 
     `places`: give it one from here where no sequencer runs; nobody signs then, and nobody is waited
     for. Raises what asyncpg raises.
     """
-    led = places and await _placed_here(dsn, log)
     connection = await asyncpg.connect(dsn)
     try:
+        if places and await _placed_here(connection, dsn, log, entry_id):
+            return
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            place = await connection.fetchval(_PLACE, entry_id)
-            if led or await _is_signed(connection, place) or time.monotonic() > deadline:
-                return place is not None
+        while time.monotonic() < deadline and not await _is_signed(connection, entry_id):  # noqa: ASYNC110 -- nothing tells
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         await connection.close()
 
 
-async def _is_signed(connection: Any, place: int | None) -> bool:
-    return place is not None and (await connection.fetchval(_SIGNED) or 0) > place
-
-
-async def _placed_here(dsn: str, log: str) -> bool:
-    """Place what is queued unless somebody else does; return whether nobody else does."""
+async def _placed_here(connection: Any, dsn: str, log: str, entry_id: bytes) -> bool:
+    """Place what is queued, unless somebody else does; return whether nobody else does."""
     try:
         sequencer = await Sequencer.start(dsn, log)
     except NotLeader:
@@ -58,8 +52,15 @@ async def _placed_here(dsn: str, log: str) -> bool:
         return True
     try:
         with contextlib.suppress(LedgerError):
-            while await sequencer.integrate():
-                pass
+            # Others may write faster than is placed.
+            while await connection.fetchval(_PLACE, entry_id) is None:
+                if not await sequencer.integrate():
+                    break
     finally:
         await sequencer.close()
     return True
+
+
+async def _is_signed(connection: Any, entry_id: bytes) -> bool:
+    place = await connection.fetchval(_PLACE, entry_id)
+    return place is not None and (await connection.fetchval(_SIGNED) or 0) > place
