@@ -26,6 +26,7 @@ def prove(
     `touchstone ledger verify --proof FILE --key VKEY` checks it without a database.
     """
     from service.cli.database import with_database
+    from service.cli.files import check_new
     from service.ledger.proof import NotCovered, prove
     from service.ledger.tree.errors import TreeBroken
     from service.settings import load_settings
@@ -34,6 +35,8 @@ def prove(
         wanted = bytes.fromhex(entry_id)
     except ValueError:
         raise typer.BadParameter("an entry's id is 32 hex digits") from None
+    if out is not None:
+        check_new(out)
 
     async def act(connection: Any) -> Mapping[str, Any] | None:
         return await prove(connection, wanted)

@@ -145,6 +145,8 @@ async def test_the_command_line_prints_and_takes_the_same(here: Here, tmp_path: 
     assert again.returncode == 1
     assert f"{path} is there already, and is kept as it is" in again.stderr
     assert path.read_text() == cosigned(note)
+    proving = run(here, "prove", "00" * 16, "--out", str(path))
+    assert f"{path} is there already" in proving.stderr
     taken = run(here, "checkpoint", "--cosign", str(path))
     assert f"{NAME} cosigned" in taken.stdout, taken.stderr
     assert run(here, "checkpoint").stdout == cosigned(note)
