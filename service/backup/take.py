@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from service.backup.chain import PARTIAL, Backup, backups, chain
+from service.backup.changes import are_there
 from service.backup.errors import BackupDamaged, written_in
 from service.backup.manifest import (
     BUNDLES,
@@ -200,6 +201,8 @@ class _Copy:
             return "the backups there are of another database"
         if before.migrations != self._migrations:
             return "the tables have changed since"
+        if not await are_there(self._connection, before.changes_from):
+            return "the backup before is older than the changes of old entries that are known"
         root = await self._root(before.size)
         if root is None or before.root is None:
             return "the tree of the log is damaged"

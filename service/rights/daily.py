@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from service.actions import SYSTEM, Actions
 from service.background import Background
+from service.backup.changes import forget_changes
 from service.rights.periods import Periods
 from service.rights.retention import RetentionBusy, run_retention
 from service.settings import Settings
@@ -90,6 +91,7 @@ async def retain(
     async with actions.action("retention.run", who, step="begun", before=cutoffs):
         pass  # nothing goes before it is recorded that it will
     deleted = await run_retention(connection, periods, settings.retention.header_days, now)
+    await forget_changes(connection, now)
     async with actions.action("retention.run", who, step="done", deleted=deleted.counts()):
         pass
     return deleted.counts()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import resource
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from service.backup.chain import chain, check_chain
+from service.backup.changes import KEPT, forget_changes
 from service.backup.errors import BackupDamaged, BackupMissing, BackupNotWritten, NotEmpty
 from service.backup.restore import load
 from service.ledger.errors import WrongKek
@@ -92,6 +95,37 @@ async def test_a_backup_of_another_past_begins_anew(log: Log) -> None:
     await run_sql(restored.dsn, "DELETE FROM ledger_leaf WHERE idx = 3")
     broken = await restored.back_up()
     assert broken.why_full == "the tree of the log is damaged"
+
+
+async def test_changes_are_kept_for_five_weeks(log: Log) -> None:
+    """What was changed longer ago no incremental backup finds: then the next one is full."""
+    drafts = await log.add(30)
+    await log.back_up()
+    clear = "UPDATE ledger_entry SET subject = NULL WHERE entry_id = $1"
+    await run_sql(log.dsn, clear, drafts[3].entry_id)
+    await forget(log, datetime.now(UTC) + KEPT - timedelta(minutes=1))
+    assert (await log.back_up()).backup.manifest.kind == "incremental"
+    await forget(log, datetime.now(UTC) + KEPT + timedelta(minutes=1))
+    assert not await run_sql(log.dsn, "SELECT FROM ledger_changed")
+    after = await log.back_up()
+    assert (after.backup.manifest.kind, after.why_full) == ("incremental", None)
+
+    await run_sql(log.dsn, clear, drafts[4].entry_id)
+    await forget(log, datetime.now(UTC) + KEPT + timedelta(minutes=1))
+    late = await log.back_up()
+    assert late.backup.manifest.kind == "full"
+    assert late.why_full is not None
+    assert "older than the changes" in late.why_full
+    assert await held(await log.restored()) == await held(log.dsn)
+
+
+async def forget(log: Log, now: datetime) -> None:
+    """Do what the daily run does."""
+    connection = await asyncpg.connect(log.dsn)
+    try:
+        await forget_changes(connection, now)
+    finally:
+        await connection.close()
 
 
 async def test_only_into_an_empty_database(log: Log) -> None:
