@@ -26,14 +26,16 @@ class Recorded(NamedTuple):
 async def recorded_actions(settings: Settings, prefix: str = "") -> list[Recorded]:
     """Return the actions whose type begins like this, in the order of writers and numbers."""
     ring = Keyring(FileKek(read_keys(settings).kek))
-    found = {entry.entry_id: entry for entry in await entries(settings)}
     connection = await asyncpg.connect(settings.postgres.url)
     actions = []
     try:
-        for row in await connection.fetch(
+        rows = await connection.fetch(
             "SELECT entry_id, header, staff FROM ledger_entry WHERE staff IS NOT NULL "
             "ORDER BY writer, seq"
-        ):
+        )
+        # Read after the rows: logins are recorded beside the requests, also between the two.
+        found = {entry.entry_id: entry for entry in await entries(settings)}
+        for row in rows:
             name = str(parse_header(row["header"]).blocks["staff"][0])
             wrapped = await connection.fetchval(
                 "SELECT wrapped FROM ledger_key WHERE name = $1", name
