@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.options import Var
+from service.counted import filled
 
 if TYPE_CHECKING:
     from service.actions import Actions
@@ -179,9 +180,11 @@ def _verify(settings: Settings, directory: Path, *, with_keys: bool) -> None:
     check_chain(line, open_wrapper(settings) if with_keys else None)
     last = line[-1].manifest
     files = sum(len(backup.manifest.files) for backup in line)
+    verified = (
+        "{}: {:# backup|# backups}, {} files as they were written, {:# entry|# entries}, taken {}"
+    )
     typer.echo(
-        f"{line[-1].directory}: {len(line)} backups, {files} files as they were written, "
-        f"{last.entries:,} entries, taken {last.created_at}"
+        filled(verified, line[-1].directory, len(line), files, last.entries, last.created_at)
     )
     if not with_keys:
         typer.echo("Not shown without the key-encryption key: that nobody exchanged all of it.")
