@@ -1,8 +1,8 @@
 """Who deletes what is past its time? The service itself, once a day, whichever worker is first.
 
 Invariant: two runs never overlap (`run_retention` takes a lock), and a run that fails is tried
-again an hour later. A clock that is wrong does little harm: of the machine's and PostgreSQL's the
-earlier one counts, and a day that is still to come does not keep the next run away.
+again an hour later. Of the machine's clock and PostgreSQL's the earlier one counts (embedded, they
+are one clock), and a mark that is still to come does not keep the next run away.
 """
 
 from __future__ import annotations
